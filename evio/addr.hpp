@@ -1,0 +1,58 @@
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace evio {
+
+namespace internal {
+class AddrAccess;
+}
+
+/// The address of a listener or of one end of a connection. Default constructed it is no address: every part is empty.
+/// Thread-safety: a plain value.
+class Addr {
+ public:
+  Addr() = default;
+
+  /// "tcp", "udp" or "unix".
+  std::string network() const;
+  /// The address without its port: "127.0.0.1", "::1", "fe80::1%eth0". An IPv4 peer of a socket that serves both families
+  /// (RFC 4291, 2.5.5.2) reads as IPv4. Empty for a unix socket.
+  std::string ip() const;
+  /// The port, 0 for a unix socket.
+  int port() const noexcept { return port_; }
+  /// The path of a unix socket, empty when that end has none, as a client that did not bind.
+  /// An abstract name (unix(7)) begins with '@'.
+  std::string path() const { return path_ == nullptr ? std::string() : *path_; }
+  /// As Go prints it: "127.0.0.1:80", "[::1]:80", a path.
+  std::string to_string() const;
+
+  friend bool operator==(const Addr& a, const Addr& b) { return (a <=> b) == 0; }
+  friend std::strong_ordering operator<=>(const Addr& a, const Addr& b);
+
+ private:
+  friend class internal::AddrAccess;
+  friend struct std::hash<Addr>;
+
+  enum class Network : std::uint8_t { kNone, kTcp, kUdp, kUnix };
+
+  std::array<unsigned char, 16> ip_{};  // IPv4: the first four
+  std::uint32_t scope_ = 0;             // the interface of a link-local IPv6 address
+  std::uint16_t port_ = 0;
+  Network network_ = Network::kNone;
+  bool is_v6_ = false;
+  std::shared_ptr<const std::string> path_;
+};
+
+}  // namespace evio
+
+template <>
+struct std::hash<evio::Addr> {
+  std::size_t operator()(const evio::Addr& addr) const noexcept;
+};

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+
+#include "evio/addr.hpp"
+#include "evio/bytes.hpp"
+
+namespace evio {
+
+namespace internal {
+class Peer;
+class PeerAccess;
+
+/// A value of a type only its owner knows: what a connection keeps for its user.
+struct Context {
+  virtual ~Context() = default;
+  virtual void* value(const std::type_info& type) noexcept = 0;
+};
+
+template <class T>
+struct ContextOf final : Context {
+  template <class U>
+  explicit ContextOf(U&& u) : held(std::forward<U>(u)) {}
+  void* value(const std::type_info& type) noexcept override { return type == typeid(T) ? &held : nullptr; }
+  T held;
+};
+}  // namespace internal
+
+/// A handle of one connection: small, copied freely, kept as long as you like, also in the connection's own context. It keeps
+/// no descriptor open. Default constructed it is the handle of nothing, which is a connection already gone.
+///
+/// Thread-safety: wake(), send(), close() and the addresses, id() and loop_index() may be used from any thread at any time,
+/// after serve() has returned too. The context belongs to the loop: touch it only in this connection's callbacks.
+class Conn {
+ public:
+  Conn() noexcept = default;
+  Conn(const Conn& other) noexcept;
+  Conn(Conn&& other) noexcept : peer_(std::exchange(other.peer_, nullptr)) {}
+  Conn& operator=(Conn other) noexcept {
+    std::swap(peer_, other.peer_);
+    return *this;
+  }
+  ~Conn();
+
+  /// The index, in the addresses given to serve(), of the one this connection came in by.
+  int addr_index() const noexcept;
+  /// This end's address: the connection's own, not the listener's. For a datagram, the address it was sent to.
+  Addr local_addr() const;
+  /// The other end's address.
+  Addr remote_addr() const;
+  /// A number no other connection of this server has; 0 for the handle of nothing.
+  std::uint64_t id() const noexcept;
+  /// The loop, 0 to num_loops - 1, on which all callbacks of this connection run.
+  int loop_index() const noexcept;
+
+  /// Keeps a value with the connection, in place of the one kept before. It is destroyed on the loop's thread right after
+  /// closed or detached returned. A connection that is gone, and a datagram, keep nothing.
+  template <class T>
+  void set_context(T&& value) const {
+    keep(std::make_unique<internal::ContextOf<std::decay_t<T>>>(std::forward<T>(value)));
+  }
+  /// The value kept; nullptr when there is none or it is of another type.
+  template <class T>
+  T* context() const noexcept {
+    return static_cast<T*>(kept(typeid(T)));
+  }
+
+  /// Has data called, with an empty `in`, at least once after this call, soon. Returns false when the connection is gone or
+  /// closing. From any thread; runs no callback inline, so locks may be held.
+  bool wake() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+  /// Adds x to what the connection sends, in the order this thread calls it, without calling data. Returns false, and sends
+  /// nothing, when the connection is gone or closing. For a datagram's Conn: sends one datagram to that peer at once; false
+  /// when it could not be sent. From any thread; runs no callback inline, so locks may be held.
+  bool send(std::string_view x) const { return send_bytes(Bytes::copy(x)); }
+  bool send(const char* x) const { return send(std::string_view(x)); }
+  bool send(const std::string& x) const { return send(std::string_view(x)); }
+  bool send(std::string&& x) const { return send_bytes(Bytes(std::move(x))); }
+  bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
+  bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
+  /// Closes the connection once all its output was sent, as Action::Close does; no data is called any more. Returns false
+  /// when it is gone or closing already. From any thread; runs no callback inline, so locks may be held.
+  bool close() const;
+
+  friend bool operator==(const Conn& a, const Conn& b) noexcept { return a.peer_ == b.peer_; }
+  /// An order for maps and sets: by id within one server.
+  friend std::strong_ordering operator<=>(const Conn& a, const Conn& b) noexcept;
+
+ private:
+  friend class internal::PeerAccess;
+  friend struct std::hash<Conn>;
+
+  void keep(std::unique_ptr<internal::Context> context) const;
+  void* kept(const std::type_info& type) const noexcept;
+  bool send_bytes(Bytes x) const;
+
+  internal::Peer* peer_ = nullptr;
+};
+
+}  // namespace evio
+
+template <>
+struct std::hash<evio::Conn> {
+  std::size_t operator()(const evio::Conn& conn) const noexcept {
+    return std::hash<const void*>()(static_cast<const void*>(conn.peer_));
+  }
+};

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "evio/error.hpp"
+
+namespace evio {
+
+/// The sole owner of a socket that left its server by Action::Detach: blocking, movable, closed by the destructor.
+/// Thread-safety: one thread at a time; reading on one thread while writing on another is fine, as for any socket.
+class DetachedConn {
+ public:
+  DetachedConn() noexcept = default;
+  /// Takes the descriptor over.
+  explicit DetachedConn(int fd) noexcept : fd_(fd) {}
+  DetachedConn(DetachedConn&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  DetachedConn& operator=(DetachedConn&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~DetachedConn();
+
+  /// Waits for bytes and reads up to buffer.size() of them. Returns how many; 0 without an error is the end of the stream.
+  /// err is reset first, and set when read(2) fails. EINTR is retried.
+  std::size_t read(std::span<char> buffer, Error& err);
+  /// Writes all of it, waiting as long as that takes. Returns how much went before an error, all of it when there was none.
+  /// err is reset first, and set when send(2) fails (EPIPE, never SIGPIPE). EINTR is retried.
+  std::size_t write(std::string_view text, Error& err);
+  /// Closes the socket. An error when there is none, or when close(2) gives one; the descriptor is gone all the same.
+  Error close();
+  /// The descriptor, which stays owned; -1 when there is none.
+  int fd() const noexcept { return fd_; }
+  /// The descriptor, which is the caller's from now on.
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace evio
