@@ -1,0 +1,27 @@
+# What a user gets: the library, evio/*.hpp, a CMake package and a pkg-config file. Both files find the rest relative to
+# themselves, so that an installed tree may be moved.
+include(CMakePackageConfigHelpers)
+
+set(evio_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/evio)
+install(TARGETS evio EXPORT evioTargets)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/evio DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+install(EXPORT evioTargets NAMESPACE evio:: DESTINATION ${evio_cmake_dir})
+
+configure_package_config_file(cmake/evioConfig.cmake.in evioConfig.cmake INSTALL_DESTINATION ${evio_cmake_dir}
+                              NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(evioConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/evioConfig.cmake ${PROJECT_BINARY_DIR}/evioConfigVersion.cmake
+        DESTINATION ${evio_cmake_dir})
+
+file(RELATIVE_PATH evio_pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" evio_pc_prefix ${evio_pc_prefix})
+file(RELATIVE_PATH evio_pc_libdir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
+file(RELATIVE_PATH evio_pc_includedir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+get_target_property(evio_type evio TYPE)
+if(evio_type STREQUAL STATIC_LIBRARY)
+  set(evio_pc_libs "-levio -pthread")
+else()
+  set(evio_pc_libs "-levio")
+endif()
+configure_file(cmake/evio.pc.in evio.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/evio.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
