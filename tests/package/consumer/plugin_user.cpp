@@ -1,0 +1,4 @@
+// A program that knows nothing of evio; the shared library it is linked with contains one.
+int plugin_main();
+
+int main() { return plugin_main(); }

@@ -1,0 +1,12 @@
+# install.sh static|shared: builds evio and installs it to $WORK/KIND/prefix, then moves that: an installed tree may be moved.
+set -eu
+kind=$1
+shared=OFF
+[ "$kind" = static ] || shared=ON
+
+rm -rf "$WORK/$kind/moved"
+"$CMAKE" -S "$SOURCE" -B "$WORK/$kind/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER="$CXX" \
+  -DCMAKE_INSTALL_PREFIX="$WORK/$kind/prefix" -DBUILD_SHARED_LIBS=$shared -DEVIO_BUILD_TESTS=OFF -DEVIO_BUILD_EXAMPLES=OFF
+"$CMAKE" --build "$WORK/$kind/build"
+"$CMAKE" --install "$WORK/$kind/build"
+mv "$WORK/$kind/prefix" "$WORK/$kind/moved"
