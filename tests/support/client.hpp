@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "evio/addr.hpp"
+#include "tests/support/unique_fd.hpp"
+
+namespace evio::test {
+
+/// A plain blocking client over POSIX sockets, tcp or unix. What waits in vain for as long as a test is patient fails
+/// the test and returns what it has. Nothing here raises SIGPIPE. Thread-safety: one thread at a time; sending on one
+/// thread while receiving on another is fine.
+class Client {
+ public:
+  struct Tuning {
+    int receive_buffer = 0;  // SO_RCVBUF, SO_SNDBUF; 0: the system's
+    int send_buffer = 0;
+  };
+
+  Client() = default;
+  /// Connects; where the server listens on every interface, over loopback. Fails the test when it cannot.
+  explicit Client(const Addr& server) : Client(server, Tuning{}) {}
+  Client(const Addr& server, const Tuning& tuning);
+  /// A connected socket of one's own making.
+  explicit Client(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  bool connected() const noexcept { return fd_.valid(); }
+  int fd() const noexcept { return fd_.get(); }
+  /// This end's address as Go prints it, "" for a unix socket.
+  std::string local_name() const;
+
+  /// All of it; false when the connection failed first, see error().
+  bool send_all(std::string_view text);
+  /// Sends without waiting until nothing more was taken for a while: until the server reads no more. Returns how much
+  /// went, or stops after `at_most`.
+  std::size_t send_until_full(std::size_t at_most);
+  /// Exactly n bytes; fewer when the stream ended or failed first.
+  std::string receive(std::size_t n);
+  /// All there is until the stream ends or fails.
+  std::string receive_all();
+  /// Whether there is nothing to receive, no end either, for kQuietTime.
+  bool is_quiet();
+
+  /// Whether the last receive found the end of the stream.
+  bool at_end() const noexcept { return at_end_; }
+  /// Why the last call failed.
+  std::error_code error() const noexcept { return error_; }
+
+  void shutdown_write();
+  /// Closes with a RST: what is in flight is thrown away.
+  void reset();
+  void close() { fd_.reset(); }
+
+ private:
+  bool wait(short events);
+  void fail();
+
+  UniqueFd fd_;
+  bool at_end_ = false;
+  std::error_code error_;
+};
+
+/// n bytes that are not the same anywhere and differ by seed, so that a lost, doubled or swapped piece is seen.
+std::string pattern(std::size_t n, unsigned seed = 1);
+
+}  // namespace evio::test

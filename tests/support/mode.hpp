@@ -1,0 +1,45 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "evio/events.hpp"
+
+namespace evio::test {
+
+enum class Network { kTcp, kUnix };
+enum class PollerKind { kEpoll, kPortable };
+
+/// What a guarantee must hold for: a network, a number of loops (-1: one for each processor), a poller.
+struct Mode {
+  Network network = Network::kTcp;
+  int loops = 1;
+  PollerKind poller = PollerKind::kEpoll;
+
+  bool is_tcp() const { return network == Network::kTcp; }
+  /// "tcp", "tcp-net", "unix", "unix-net".
+  std::string scheme() const;
+  /// "tcp_4loops_epoll".
+  std::string name() const;
+};
+
+/// Every network, 1, 4 and -1 loops, every poller.
+std::vector<Mode> all_modes();
+/// The same for one network, or for these numbers of loops.
+std::vector<Mode> modes_of(Network network);
+std::vector<Mode> modes_of(std::vector<int> loops);
+std::vector<Mode> modes_of(Network network, std::vector<int> loops);
+
+struct ModeName {
+  std::string operator()(const testing::TestParamInfo<Mode>& info) const { return info.param.name(); }
+};
+
+std::ostream& operator<<(std::ostream& out, const Mode& mode);
+
+}  // namespace evio::test
+
+/// Runs all tests of a fixture in these modes: EVIO_INSTANTIATE(OrderTest, all_modes());
+#define EVIO_INSTANTIATE(fixture, modes) \
+  INSTANTIATE_TEST_SUITE_P(, fixture, testing::ValuesIn(modes), evio::test::ModeName())
