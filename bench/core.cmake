@@ -1,0 +1,30 @@
+# What the exact measurements need: this library's echo server, the bare one, and the load generator. The benchmarks and the
+# tests in tests/perf both include this file.
+include_guard(GLOBAL)
+enable_language(C)
+find_path(CXXOPTS_INCLUDE_DIR cxxopts.hpp REQUIRED)
+find_package(Threads REQUIRED)
+
+set(EVIO_BENCH_DIR ${CMAKE_CURRENT_LIST_DIR})
+set(EVIO_BENCH_BIN ${PROJECT_BINARY_DIR}/bench)
+
+# evio_bench_target(NAME LIBRARY...): warnings and a place for a target whose sources are named already.
+function(evio_bench_target name)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic $<$<COMPILE_LANGUAGE:CXX>:-Wconversion -Wshadow>)
+  target_compile_features(${name} PRIVATE c_std_11 cxx_std_20)
+  target_link_libraries(${name} PRIVATE ${ARGN} Threads::Threads)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${EVIO_BENCH_BIN})
+endfunction()
+
+add_library(bench-common STATIC EXCLUDE_FROM_ALL ${EVIO_BENCH_DIR}/servers/common.c ${EVIO_BENCH_DIR}/servers/datagrams.c)
+target_link_libraries(bench-common PRIVATE Threads::Threads)
+
+add_executable(server-bare ${EVIO_BENCH_DIR}/servers/bare.c)
+evio_bench_target(server-bare bench-common)
+add_executable(server-evio ${EVIO_BENCH_DIR}/servers/evio.cpp)
+evio_bench_target(server-evio bench-common evio::evio)
+
+file(GLOB EVIO_BENCH_LOAD CONFIGURE_DEPENDS ${EVIO_BENCH_DIR}/load/*.cpp)
+add_executable(bench-load ${EVIO_BENCH_LOAD})
+target_include_directories(bench-load SYSTEM PRIVATE ${CXXOPTS_INCLUDE_DIR})
+evio_bench_target(bench-load)

@@ -1,0 +1,53 @@
+#include <sched.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <vector>
+
+#include "options.hpp"
+#include "pattern.hpp"
+#include "sockets.hpp"
+
+namespace load {
+
+namespace {
+
+// On one core with the server and ahead of it, so that it finds every message of a turn waiting when it runs. Where
+// that is not allowed it mostly does all the same.
+void run_ahead_of_others() {
+  sched_param priority{};
+  priority.sched_priority = 1;
+  sched_setscheduler(0, SCHED_FIFO, &priority);
+}
+
+}  // namespace
+
+// Turns of `batch` messages, one on each of so many connections: all are sent, then all are received. The server does
+// exactly the same in every turn, so what it does for a message can be counted.
+int run_lockstep(const Options& options) {
+  const Pattern pattern;
+  std::vector<Descriptor> connections;
+  std::vector<char> buffer(options.size);
+  const auto batch = static_cast<std::uint64_t>(options.batch);
+  const auto message = [&](std::uint64_t number) { return pattern.at(number, 0, options.size); };
+  const auto connection = [&](std::uint64_t number) {
+    return connections[static_cast<std::size_t>(number) % connections.size()].get();
+  };
+  for (int i = 0; i < options.connections; ++i) {
+    connections.push_back(connect_tcp(options.port, static_cast<std::uint64_t>(i), true));
+    const auto number = static_cast<std::uint64_t>(i);
+    send_all(connection(number), message(number));
+    if (!receive_all(connection(number), message(number), buffer)) wrong_byte();
+  }
+  run_ahead_of_others();
+  for (std::uint64_t first = 0; first < options.messages; first += batch) {
+    for (std::uint64_t i = first; i < first + batch; ++i) send_all(connection(i), message(i));
+    for (std::uint64_t i = first; i < first + batch; ++i) {
+      if (!receive_all(connection(i), message(i), buffer)) wrong_byte();
+    }
+  }
+  std::printf("messages=%llu\n", static_cast<unsigned long long>(options.messages));
+  return 0;
+}
+
+}  // namespace load

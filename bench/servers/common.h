@@ -1,0 +1,30 @@
+#pragma once
+
+/* What every echo server here does the same way, so that only its event loop differs: options, sockets, one thread a
+ * loop. */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { kBufferSize = 64 * 1024, kEventBatch = 256, kDatagramSize = 2048 };
+
+struct Options {
+  int port;
+  int loops;
+  int udp;
+};
+
+struct Options parse_options(int argc, char** argv);
+/* Prints "port N": what the harness waits for before it connects. */
+void announce(int port);
+/* Binds one socket for each loop (one SO_REUSEPORT group when there are several), announces the port and runs
+ * serve(socket) on a thread for each. Never returns. */
+void run_loops(struct Options options, void (*serve)(int socket));
+/* accept4(2): non-blocking, close-on-exec, TCP_NODELAY. -1 when there is nobody. */
+int accept_client(int listener);
+void die(const char* what);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,27 @@
+// This library, as the README writes a server.
+#include <evio/evio.hpp>
+#include <iostream>
+#include <string>
+
+#include "common.h"
+
+int main(int argc, char** argv) {
+  const Options options = parse_options(argc, argv);
+  evio::Events events;
+  events.num_loops = options.loops;
+  events.serving = [](const evio::Server& server) {
+    announce(server.addrs().front().port());
+    return evio::Action::None;
+  };
+  events.data = [](evio::Conn&, const evio::Bytes& in, evio::Output& out) {
+    out = in;
+    return evio::Action::None;
+  };
+  const std::string address = std::string(options.udp != 0 ? "udp4" : "tcp4") +
+                              "://127.0.0.1:" + std::to_string(options.port) +
+                              (options.loops > 1 ? "?reuseport=true" : "");
+  if (auto error = evio::serve(events, address)) {
+    std::cerr << error.message() << '\n';
+    return 1;
+  }
+}
