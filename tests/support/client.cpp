@@ -116,15 +116,17 @@ bool Client::send_all(std::string_view text) {
   return true;
 }
 
-std::size_t Client::send_until_full(std::size_t at_most) {
-  const std::string piece = pattern(64 * 1024);
+std::size_t Client::send_until_full(std::string_view text) {
   std::size_t total = 0;
-  while (total < at_most) {
-    const auto sent = ::send(fd_.get(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (total < text.size()) {
+    const auto sent = ::send(fd_.get(), text.data() + total, text.size() - total, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent > 0) total += static_cast<std::size_t>(sent);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) return fail(), total;
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+      fail();
+      break;
+    }
     pollfd poll{fd_.get(), POLLOUT, 0};
-    if (sent < 0 && ::poll(&poll, 1, static_cast<int>(kQuietTime.count() * 3)) == 0) return total;
+    if (sent < 0 && ::poll(&poll, 1, static_cast<int>(kQuietTime.count() * 2)) == 0) break;
   }
   return total;
 }

@@ -35,9 +35,8 @@ class Client {
 
   /// All of it; false when the connection failed first, see error().
   bool send_all(std::string_view text);
-  /// Sends without waiting until nothing more was taken for a while: until the server reads no more. Returns how much
-  /// went, or stops after `at_most`.
-  std::size_t send_until_full(std::size_t at_most);
+  /// Sends until nothing more was taken for a while, which is when the server reads no more. Returns how much went.
+  std::size_t send_until_full(std::string_view text);
   /// Exactly n bytes; fewer when the stream ended or failed first.
   std::string receive(std::size_t n);
   /// All there is until the stream ends or fails.

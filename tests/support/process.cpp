@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <thread>
 
 namespace evio::test {
 namespace {
@@ -83,6 +84,14 @@ std::chrono::nanoseconds cpu_time() {
   timespec now{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+double processors_busy_for(std::chrono::milliseconds meanwhile) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto used = cpu_time();
+  std::this_thread::sleep_for(meanwhile);
+  const std::chrono::duration<double> busy = cpu_time() - used;
+  return busy / (std::chrono::steady_clock::now() - began);
 }
 
 std::vector<std::string> lines_of(const std::string& path) {

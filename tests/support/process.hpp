@@ -30,6 +30,9 @@ char thread_state(pid_t thread);
 /// The processor time of the whole process, kernel included.
 std::chrono::nanoseconds cpu_time();
 
+/// How many processors the process keeps busy meanwhile: about 0 when nothing moves, 1 for each thread that spins.
+double processors_busy_for(std::chrono::milliseconds meanwhile);
+
 /// The lines of a file; of /proc too.
 std::vector<std::string> lines_of(const std::string& path);
 

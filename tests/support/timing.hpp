@@ -2,32 +2,33 @@
 
 #include <chrono>
 
-namespace evio::test {
-
+// Which sanitizer this is built with: g++ defines one thing, clang++ another.
 #if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kAddressSanitizer = true;
+#define EVIO_TEST_ADDRESS_SANITIZER 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-inline constexpr bool kAddressSanitizer = true;
-#else
-inline constexpr bool kAddressSanitizer = false;
+#define EVIO_TEST_ADDRESS_SANITIZER 1
 #endif
-#else
-inline constexpr bool kAddressSanitizer = false;
+#endif
+#ifndef EVIO_TEST_ADDRESS_SANITIZER
+#define EVIO_TEST_ADDRESS_SANITIZER 0
 #endif
 
 #if defined(__SANITIZE_THREAD__)
-inline constexpr bool kThreadSanitizer = true;
+#define EVIO_TEST_THREAD_SANITIZER 1
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-inline constexpr bool kThreadSanitizer = true;
-#else
-inline constexpr bool kThreadSanitizer = false;
+#define EVIO_TEST_THREAD_SANITIZER 1
 #endif
-#else
-inline constexpr bool kThreadSanitizer = false;
+#endif
+#ifndef EVIO_TEST_THREAD_SANITIZER
+#define EVIO_TEST_THREAD_SANITIZER 0
 #endif
 
+namespace evio::test {
+
+inline constexpr bool kAddressSanitizer = EVIO_TEST_ADDRESS_SANITIZER != 0;
+inline constexpr bool kThreadSanitizer = EVIO_TEST_THREAD_SANITIZER != 0;
 inline constexpr bool kSanitized = kAddressSanitizer || kThreadSanitizer;
 
 /// How long a test waits for something that must happen before it says that it did not. Never a figure a test asserts.
