@@ -1,0 +1,105 @@
+#include "examples/http/service.hpp"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "examples/http/framer.hpp"
+#include "examples/http/request.hpp"
+#include "examples/http/response.hpp"
+
+namespace http {
+
+namespace {
+
+constexpr std::string_view kClose = "Connection: close\r\n";
+
+// One connection: what came of its next request, and how far that was looked at.
+struct Session {
+  evio::InputStream input;
+  Framer framer;
+};
+
+class Service {
+ public:
+  explicit Service(const Options& options)
+      : body_(options.aaaa ? std::string(1024, 'a') : "Hello World!\r\n"), noparse_(options.noparse) {}
+
+  evio::Action data(evio::Conn& conn, const evio::Bytes& in, evio::Output& out) const {
+    Session& session = *conn.context<Session>();
+    evio::Action action = evio::Action::None;
+    session.input.feed(in, [&](std::string_view unread) {
+      if (action == evio::Action::Close) return unread.size();  // what follows the last request is not read
+      return answer_next(session.framer, unread, out, action);
+    });
+    return action;
+  }
+
+ private:
+  // Answers the request unread begins with. Returns how long it is, 0 when it is not whole yet.
+  std::size_t answer_next(Framer& framer, std::string_view unread, evio::Output& out, evio::Action& action) const {
+    Framer::Result found = framer.find_end(unread);
+    if (found.status == Framer::Status::kContinue) {
+      out.append("HTTP/1.1 100 Continue\r\n\r\n");
+      found = framer.find_end(unread);
+    }
+    switch (found.status) {
+      case Framer::Status::kContinue:
+      case Framer::Status::kMore:
+        return 0;
+      case Framer::Status::kDone:
+        handle(framer, unread.substr(0, found.size), out, action);
+        return found.size;
+      case Framer::Status::kBadRequest:
+        refuse(out, "400 Bad Request", "malformed request\n", action);
+        break;
+      case Framer::Status::kTooLarge:
+        refuse(out, "413 Content Too Large", "content too large\n", action);
+        break;
+      case Framer::Status::kHeadTooLarge:
+        refuse(out, "431 Request Header Fields Too Large", "request header fields too large\n", action);
+        break;
+    }
+    return unread.size();
+  }
+
+  void handle(const Framer& framer, std::string_view whole, evio::Output& out, evio::Action& action) const {
+    if (!noparse_) {
+      // Here a server of your own would look at what is asked for. This one answers everybody alike.
+      std::string storage;
+      [[maybe_unused]] const Request request = parse(whole, storage);
+    }
+    Content content{.head = {}, .body = body_, .announce_only = framer.is_head()};
+    if (!framer.keeps_alive()) {
+      content.head = kClose;
+      action = evio::Action::Close;
+    } else if (framer.is_http_1_0()) {
+      content.head = "Connection: keep-alive\r\n";
+    }
+    append_response(out, "200 OK", content);
+  }
+
+  static void refuse(evio::Output& out, std::string_view status, std::string_view why, evio::Action& action) {
+    append_response(out, status, {.head = kClose, .body = why});
+    action = evio::Action::Close;
+  }
+
+  std::string body_;
+  bool noparse_;
+};
+
+}  // namespace
+
+evio::Events events(const Options& options) {
+  evio::Events events;
+  events.opened = [](evio::Conn& conn, evio::Output&, evio::Options&) {
+    conn.set_context(Session());
+    return evio::Action::None;
+  };
+  events.data = [service = Service(options)](evio::Conn& conn, const evio::Bytes& in, evio::Output& out) {
+    return service.data(conn, in, out);
+  };
+  return events;
+}
+
+}  // namespace http

@@ -1,0 +1,182 @@
+#include "examples/redis/service.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "examples/program.hpp"
+#include "examples/redis/command_reader.hpp"
+#include "examples/redis/store.hpp"
+
+namespace redis {
+
+namespace {
+
+// One connection: what came of its next command, and how far that was read.
+struct Session {
+  evio::InputStream input;
+  CommandReader reader;
+};
+
+// A command being carried out.
+struct Call {
+  const CommandReader& args;
+  Store& store;
+  evio::Conn& conn;
+  evio::Output& out;
+};
+
+void append_line(evio::Output& out, char kind, std::size_t number) {
+  std::array<char, 24> line;
+  line[0] = kind;
+  char* end = std::to_chars(line.data() + 1, line.data() + line.size() - 2, number).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out.append(std::string_view(line.data(), static_cast<std::size_t>(end - line.data())));
+}
+
+// A large value is shared with the store, not copied; a view is always copied.
+template <class Value>
+void append_bulk(evio::Output& out, const Value& value) {
+  append_line(out, '$', value.size());
+  out.append(value).append("\r\n");
+}
+
+// What a client sent must not end the line of an error.
+void append_error(evio::Output& out, std::string_view before, std::string_view quoted, std::string_view after) {
+  constexpr std::size_t kMaxQuoted = 128;  // redis-server's too
+  out.append("-ERR ").append(before);
+  for (const char c : quoted.substr(0, kMaxQuoted)) out.push_back(c == '\r' || c == '\n' ? ' ' : c);
+  out.append(after).append("\r\n");
+}
+
+evio::Action ok(Call& call) {
+  call.out.append("+OK\r\n");
+  return evio::Action::None;
+}
+
+evio::Action ping(Call& call) {
+  if (call.args.size() == 1) {
+    call.out.append("+PONG\r\n");
+  } else {
+    append_bulk(call.out, call.args[1]);
+  }
+  return evio::Action::None;
+}
+
+evio::Action echo(Call& call) {
+  append_bulk(call.out, call.args[1]);
+  return evio::Action::None;
+}
+
+evio::Action get(Call& call) {
+  const bool found = call.store.get(call.args[1], [&](const evio::Bytes& value) { append_bulk(call.out, value); });
+  if (!found) call.out.append("$-1\r\n");
+  return evio::Action::None;
+}
+
+evio::Action set(Call& call) {
+  call.store.set(call.args[1], call.args[2]);
+  return ok(call);
+}
+
+evio::Action del(Call& call) {
+  std::vector<std::string_view> keys;
+  for (std::size_t i = 1; i < call.args.size(); ++i) keys.push_back(call.args[i]);
+  append_line(call.out, ':', call.store.remove(keys));
+  return evio::Action::None;
+}
+
+evio::Action flushdb(Call& call) {
+  call.store.clear();
+  return ok(call);
+}
+
+evio::Action wake(Call& call) {
+  call.conn.wake();
+  return ok(call);
+}
+
+evio::Action quit(Call& call) {
+  ok(call);
+  return evio::Action::Close;
+}
+
+evio::Action shutdown(Call& call) {
+  ok(call);
+  return evio::Action::Shutdown;
+}
+
+struct Command {
+  std::string_view name;
+  std::size_t min_args, max_args;  // the name is one
+  evio::Action (*run)(Call&);
+};
+
+constexpr std::size_t kAny = CommandReader::kMaxArgs;
+constexpr std::array kCommands{
+    Command{"GET", 2, 2, get},      Command{"SET", 3, 3, set},      Command{"PING", 1, 2, ping},
+    Command{"ECHO", 2, 2, echo},    Command{"DEL", 2, kAny, del},   Command{"FLUSHDB", 1, kAny, flushdb},
+    Command{"WAKE", 1, kAny, wake}, Command{"QUIT", 1, kAny, quit}, Command{"SHUTDOWN", 1, kAny, shutdown},
+};
+
+bool is(const Command& command, std::string_view name) {
+  const auto same = [](char a, char b) { return a == (b >= 'a' && b <= 'z' ? b - ('a' - 'A') : b); };
+  return std::equal(command.name.begin(), command.name.end(), name.begin(), name.end(), same);
+}
+
+evio::Action run(Call& call) {
+  const std::string_view name = call.args[0];
+  const auto command = std::find_if(kCommands.begin(), kCommands.end(), [&](const Command& c) { return is(c, name); });
+  if (command == kCommands.end()) {
+    append_error(call.out, "unknown command '", name, "'");
+  } else if (call.args.size() < command->min_args || call.args.size() > command->max_args) {
+    append_error(call.out, "wrong number of arguments for '", name, "' command");
+  } else {
+    return command->run(call);
+  }
+  return evio::Action::None;
+}
+
+evio::Action on_data(Store& store, evio::Conn& conn, const evio::Bytes& in, evio::Output& out) {
+  if (in.empty()) {
+    examples::log("wake from " + conn.remote_addr().to_string());
+    return evio::Action::Close;
+  }
+  auto& [input, reader] = *conn.context<Session>();
+  Call call{reader, store, conn, out};
+  evio::Action action = evio::Action::None;
+  input.feed(in, [&, &reader = reader](std::string_view unread) -> std::size_t {
+    if (action != evio::Action::None) return unread.size();  // what follows the last command is not read
+    const CommandReader::Result result = reader.read(unread);
+    if (result.status == CommandReader::Status::kError) {
+      append_error(out, "Protocol error: ", reader.error(), "");
+      action = evio::Action::Close;
+      return unread.size();
+    }
+    if (result.status == CommandReader::Status::kCommand) action = run(call);
+    return result.size;
+  });
+  return action;
+}
+
+}  // namespace
+
+evio::Events events() {
+  evio::Events events;
+  events.opened = [](evio::Conn& conn, evio::Output&, evio::Options&) {
+    conn.set_context(Session());
+    return evio::Action::None;
+  };
+  events.data = [store = std::make_shared<Store>()](evio::Conn& conn, const evio::Bytes& in, evio::Output& out) {
+    return on_data(*store, conn, in, out);
+  };
+  return events;
+}
+
+}  // namespace redis

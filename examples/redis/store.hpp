@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <evio/evio.hpp>
+#include <functional>
+#include <mutex>
+#include <shared_mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace redis {
+
+/// The keys and their values, shared by all loops. They are spread over shards, each with a lock of its own, so that
+/// loops seldom meet; what concerns several keys is done under all their locks, so that nobody sees it half done.
+/// Thread-safety: all methods may be called from any thread.
+class Store {
+ public:
+  /// Calls use(value) under the key's lock. False when there is no such key.
+  template <class Use>
+  bool get(std::string_view key, Use&& use) const {
+    const Shard& shard = shards_[shard_of(key)];
+    const std::shared_lock lock(shard.mutex);
+    const auto found = shard.values.find(key);
+    if (found == shard.values.end()) return false;
+    use(found->second);
+    return true;
+  }
+  void set(std::string_view key, std::string_view value);
+  /// Returns how many of the keys there were.
+  std::size_t remove(std::span<const std::string_view> keys);
+  void clear();
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view key) const noexcept { return std::hash<std::string_view>()(key); }
+  };
+  using Values = std::unordered_map<std::string, evio::Bytes, Hash, std::equal_to<>>;
+  struct alignas(64) Shard {  // locks apart by a cache line
+    mutable std::shared_mutex mutex;
+    Values values;
+  };
+  static constexpr std::size_t kShards = 16;
+  using Locks = std::array<std::unique_lock<std::shared_mutex>, kShards>;
+
+  // By bits that the map, which takes the hash modulo a prime, does not depend on.
+  static std::size_t shard_of(std::string_view key) noexcept { return (Hash()(key) >> 56) % kShards; }
+
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace redis
