@@ -22,8 +22,8 @@ class Addr {
 
   /// "tcp", "udp" or "unix".
   std::string network() const;
-  /// The address without its port: "127.0.0.1", "::1", "fe80::1%eth0". An IPv4 peer of a socket that serves both families
-  /// (RFC 4291, 2.5.5.2) reads as IPv4. Empty for a unix socket.
+  /// The address without its port: "127.0.0.1", "::1", "fe80::1%eth0". An IPv4 peer of a socket that serves both
+  /// families (RFC 4291, 2.5.5.2) reads as IPv4. Empty for a unix socket.
   std::string ip() const;
   /// The port, 0 for a unix socket.
   int port() const noexcept { return port_; }

@@ -1,42 +1,15 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "evio/counted.hpp"
+
 namespace evio {
 
 namespace internal {
-
-/// Storage that Bytes share: counted by how many Bytes (and loops) hold it, destroyed by the last one to let go.
-/// Thread-safety: the count may be changed from any thread; the bytes themselves do not change while shared.
-class Storage {
- public:
-  Storage(const Storage&) = delete;
-  Storage& operator=(const Storage&) = delete;
-
-  // relaxed: whoever adds a holder is one already, so nothing has to be made visible by it.
-  void retain() noexcept { holders_.fetch_add(1, std::memory_order_relaxed); }
-
-  // acq_rel: every holder's reads happen before the last holder's destruction.
-  void release() noexcept {
-    if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) dispose();
-  }
-
-  // acquire: pairs with release() of the holder before, whose reads must be over when the bytes are overwritten.
-  bool unshared() const noexcept { return holders_.load(std::memory_order_acquire) == 1; }
-
- protected:
-  Storage() = default;
-  virtual ~Storage() = default;
-  virtual void dispose() noexcept = 0;
-
- private:
-  std::atomic<std::uint32_t> holders_{1};
-};
 
 class BytesAccess;
 
@@ -116,12 +89,12 @@ class Bytes {
  private:
   friend class internal::BytesAccess;
   // Takes over one hold of `storage`.
-  constexpr Bytes(const char* data, std::size_t size, internal::Storage* storage) noexcept
+  constexpr Bytes(const char* data, std::size_t size, internal::Counted* storage) noexcept
       : data_(data), size_(size), storage_(storage) {}
 
   const char* data_ = nullptr;
   std::size_t size_ = 0;
-  internal::Storage* storage_ = nullptr;
+  internal::Counted* storage_ = nullptr;
 };
 
 }  // namespace evio

@@ -35,21 +35,25 @@ struct ContextOf final : Context {
 };
 }  // namespace internal
 
-/// A handle of one connection: small, copied freely, kept as long as you like, also in the connection's own context. It keeps
-/// no descriptor open. Default constructed it is the handle of nothing, which is a connection already gone.
+/// A handle of one connection: small, copied freely, kept as long as you like, also in the connection's own context. It
+/// keeps no descriptor open. Default constructed it is the handle of nothing, which is a connection already gone.
 ///
-/// Thread-safety: wake(), send(), close() and the addresses, id() and loop_index() may be used from any thread at any time,
-/// after serve() has returned too. The context belongs to the loop: touch it only in this connection's callbacks.
+/// Thread-safety: wake(), send(), close() and the addresses, id() and loop_index() may be used from any thread at any
+/// time, after serve() has returned too. The context belongs to the loop: touch it only in this connection's callbacks.
 class Conn {
  public:
   Conn() noexcept = default;
-  Conn(const Conn& other) noexcept;
+  Conn(const Conn& other) noexcept : peer_(other.peer_) {
+    if (peer_ != nullptr) retain(peer_);
+  }
   Conn(Conn&& other) noexcept : peer_(std::exchange(other.peer_, nullptr)) {}
   Conn& operator=(Conn other) noexcept {
     std::swap(peer_, other.peer_);
     return *this;
   }
-  ~Conn();
+  ~Conn() {
+    if (peer_ != nullptr) release(peer_);
+  }
 
   /// The index, in the addresses given to serve(), of the one this connection came in by.
   int addr_index() const noexcept;
@@ -62,8 +66,8 @@ class Conn {
   /// The loop, 0 to num_loops - 1, on which all callbacks of this connection run.
   int loop_index() const noexcept;
 
-  /// Keeps a value with the connection, in place of the one kept before. It is destroyed on the loop's thread right after
-  /// closed or detached returned. A connection that is gone, and a datagram, keep nothing.
+  /// Keeps a value with the connection, in place of the one kept before. It is destroyed on the loop's thread right
+  /// after closed or detached returned. A connection that is gone, and a datagram, keep nothing.
   template <class T>
   void set_context(T&& value) const {
     keep(std::make_unique<internal::ContextOf<std::decay_t<T>>>(std::forward<T>(value)));
@@ -74,20 +78,20 @@ class Conn {
     return static_cast<T*>(kept(typeid(T)));
   }
 
-  /// Has data called, with an empty `in`, at least once after this call, soon. Returns false when the connection is gone or
-  /// closing. From any thread; runs no callback inline, so locks may be held.
+  /// Has data called, with an empty `in`, at least once after this call, soon. Returns false when the connection is
+  /// gone or closing. From any thread; runs no callback inline, so locks may be held.
   bool wake() const;  // NOLINT(modernize-use-nodiscard): may be ignored
-  /// Adds x to what the connection sends, in the order this thread calls it, without calling data. Returns false, and sends
-  /// nothing, when the connection is gone or closing. For a datagram's Conn: sends one datagram to that peer at once; false
-  /// when it could not be sent. From any thread; runs no callback inline, so locks may be held.
+  /// Adds x to what the connection sends, in the order this thread calls it, without calling data. Returns false, and
+  /// sends nothing, when the connection is gone or closing. For a datagram's Conn: sends one datagram to that peer at
+  /// once; false when it could not be sent. From any thread; runs no callback inline, so locks may be held.
   bool send(std::string_view x) const { return send_bytes(Bytes::copy(x)); }
   bool send(const char* x) const { return send(std::string_view(x)); }
   bool send(const std::string& x) const { return send(std::string_view(x)); }
   bool send(std::string&& x) const { return send_bytes(Bytes(std::move(x))); }
   bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
-  /// Closes the connection once all its output was sent, as Action::Close does; no data is called any more. Returns false
-  /// when it is gone or closing already. From any thread; runs no callback inline, so locks may be held.
+  /// Closes the connection once all its output was sent, as Action::Close does; no data is called any more. Returns
+  /// false when it is gone or closing already. From any thread; runs no callback inline, so locks may be held.
   bool close() const;
 
   friend bool operator==(const Conn& a, const Conn& b) noexcept { return a.peer_ == b.peer_; }
@@ -98,6 +102,8 @@ class Conn {
   friend class internal::PeerAccess;
   friend struct std::hash<Conn>;
 
+  static void retain(internal::Peer* peer) noexcept;
+  static void release(internal::Peer* peer) noexcept;
   void keep(std::unique_ptr<internal::Context> context) const;
   void* kept(const std::type_info& type) const noexcept;
   bool send_bytes(Bytes x) const;

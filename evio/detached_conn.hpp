@@ -23,11 +23,11 @@ class DetachedConn {
   }
   ~DetachedConn();
 
-  /// Waits for bytes and reads up to buffer.size() of them. Returns how many; 0 without an error is the end of the stream.
-  /// err is reset first, and set when read(2) fails. EINTR is retried.
+  /// Waits for bytes and reads up to buffer.size() of them. Returns how many; 0 without an error is the end of the
+  /// stream. err is reset first, and set when read(2) fails. EINTR is retried.
   std::size_t read(std::span<char> buffer, Error& err);
-  /// Writes all of it, waiting as long as that takes. Returns how much went before an error, all of it when there was none.
-  /// err is reset first, and set when send(2) fails (EPIPE, never SIGPIPE). EINTR is retried.
+  /// Writes all of it, waiting as long as that takes. Returns how much went before an error, all of it when there was
+  /// none. err is reset first, and set when send(2) fails (EPIPE, never SIGPIPE). EINTR is retried.
   std::size_t write(std::string_view text, Error& err);
   /// Closes the socket. An error when there is none, or when close(2) gives one; the descriptor is gone all the same.
   Error close();

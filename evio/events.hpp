@@ -37,9 +37,9 @@ struct Options {
 
 /// The server as its user writes it: any subset of the callbacks, and how many loops.
 ///
-/// All events of one connection happen on one loop, one at a time; handlers of different loops run at the same time, so what they
-/// share needs a lock or an atomic. An exception that leaves `opened` or `data` closes that connection, and `closed` gets
-/// its message; from any other callback it shuts the server down and serve() rethrows it.
+/// All events of one connection happen on one loop, one at a time; handlers of different loops run at the same time, so
+/// what they share needs a lock or an atomic. An exception that leaves `opened` or `data` closes that connection, and
+/// `closed` gets its message; from any other callback it shuts the server down and serve() rethrows it.
 struct Events {
   /// 0 and 1: one loop; less than 0: one for each CPU in the affinity mask (sched_getaffinity(2)).
   int num_loops = 0;
@@ -57,8 +57,8 @@ struct Events {
   std::function<Action(Conn& conn, DetachedConn rwc)> detached = nullptr;
   /// Bytes that a callback produced are about to leave. On the loop that will write them.
   std::function<void()> pre_write = nullptr;
-  /// Bytes arrived; none after a wake(). On the connection's loop. A view of `in` lives until data returns, a copy of it for
-  /// as long as you keep it.
+  /// Bytes arrived; none after a wake(). On the connection's loop. A view of `in` lives until data returns, a copy of
+  /// it for as long as you keep it.
   std::function<Action(Conn& conn, const Bytes& in, Output& out)> data = nullptr;
   /// On loop 0: right after serving, then `delay` after the last one returned; 0 or less: on the loop's next turn.
   std::function<Action(std::chrono::nanoseconds& delay)> tick = nullptr;

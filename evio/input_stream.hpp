@@ -11,9 +11,13 @@
 
 namespace evio {
 
-/// Input that arrives in pieces: keeps what could not be used yet and offers it again with what comes next. However the input is
-/// cut, the work is linear in it. Keep one in the connection's context. Movable, not copyable.
-/// Thread-safety: one thread at a time.
+namespace internal {
+class Block;
+}
+
+/// Input that arrives in pieces: keeps what could not be used yet and offers it again with what comes next. However the
+/// input is cut, the work is linear in it. Keep one in the connection's context. Movable, not copyable. Thread-safety:
+/// one thread at a time.
 class InputStream {
  public:
   InputStream() = default;
@@ -21,8 +25,8 @@ class InputStream {
   InputStream& operator=(InputStream&& other) noexcept;
   ~InputStream();
 
-  /// What was kept with `packet` behind it: the packet itself when nothing was kept. The view lives until the next call of
-  /// this stream, and, where it is the packet itself, as long as that.
+  /// What was kept with `packet` behind it: the packet itself when nothing was kept. The view lives until the next call
+  /// of this stream, and, where it is the packet itself, as long as that.
   std::string_view begin(std::string_view packet);
   /// Keeps `rest`, the part at the end of begin()'s view that could not be used yet.
   void end(std::string_view rest);
@@ -32,47 +36,45 @@ class InputStream {
   /// consume gets Bytes, so that a value can be kept without copying; given anything else, a std::string_view.
   /// When consume throws, what it was offered last and what came behind is kept.
   template <class In, class Consume>
-    requires std::convertible_to<const In&, std::string_view>
+  requires std::convertible_to<const In&, std::string_view>
   void feed(const In& in, Consume&& consume);
 
  private:
-  class Buffer;
-
   Bytes join(const Bytes& packet);
   void keep(const Bytes& rest);
+  void forget() noexcept;
 
-  Bytes kept_;               // unread, in buffer_ or, when large, in the storage it arrived in
-  Buffer* buffer_ = nullptr;  // where more can be added behind kept_; held
-  std::size_t used_ = 0;      // how much of buffer_ is filled
+  Bytes kept_;                         // unread, in buffer_ or, when large, in the storage it arrived in
+  internal::Block* buffer_ = nullptr;  // where more can be added behind kept_; held
+  std::size_t used_ = 0;               // how much of buffer_ is filled
 };
 
 template <class In, class Consume>
-  requires std::convertible_to<const In&, std::string_view>
+requires std::convertible_to<const In&, std::string_view>
 void InputStream::feed(const In& in, Consume&& consume) {
   constexpr bool kBytes = std::same_as<In, Bytes>;
-  struct Keeper {  // keeps the rest also when consume throws
-    InputStream& stream;
-    Bytes rest;
-    ~Keeper() { stream.keep(rest); }
-  };
-  const auto packet = [&]() -> Bytes {
-    if constexpr (kBytes) {
-      return in;
-    } else {
-      return Bytes::literal(std::string_view(in));  // borrowed for this call: keep() copies it
-    }
-  };
-  Keeper keeper{*this, join(packet())};
-  while (!keeper.rest.empty()) {
-    std::size_t used = 0;
-    if constexpr (kBytes) {
-      used = static_cast<std::size_t>(std::invoke(consume, std::as_const(keeper.rest)));
-    } else {
-      used = static_cast<std::size_t>(std::invoke(consume, keeper.rest.view()));
-    }
-    if (used == 0) break;
-    keeper.rest.remove_prefix(used);
+  Bytes rest;
+  if constexpr (kBytes) {
+    rest = join(in);
+  } else {
+    rest = join(Bytes::literal(std::string_view(in)));  // borrowed for this call: keep() copies it
   }
+  try {
+    while (!rest.empty()) {
+      std::size_t used = 0;
+      if constexpr (kBytes) {
+        used = static_cast<std::size_t>(std::invoke(consume, std::as_const(rest)));
+      } else {
+        used = static_cast<std::size_t>(std::invoke(consume, rest.view()));
+      }
+      if (used == 0) break;
+      rest.remove_prefix(used);
+    }
+  } catch (...) {
+    keep(rest);
+    throw;
+  }
+  keep(rest);
 }
 
 }  // namespace evio

@@ -1,0 +1,30 @@
+#include "evio/conn.hpp"
+
+#include "internal/peer.hpp"
+
+namespace evio {
+
+void Conn::retain(internal::Peer* peer) noexcept { peer->retain(); }
+void Conn::release(internal::Peer* peer) noexcept { peer->release(); }
+
+int Conn::addr_index() const noexcept { return peer_ == nullptr ? 0 : peer_->addr_index(); }
+Addr Conn::local_addr() const { return peer_ == nullptr ? Addr() : peer_->local(); }
+Addr Conn::remote_addr() const { return peer_ == nullptr ? Addr() : peer_->remote(); }
+std::uint64_t Conn::id() const noexcept { return peer_ == nullptr ? 0 : peer_->id(); }
+int Conn::loop_index() const noexcept { return peer_ == nullptr ? 0 : peer_->loop_index(); }
+
+bool Conn::wake() const { return peer_ != nullptr && peer_->wake(); }
+bool Conn::close() const { return peer_ != nullptr && peer_->close(); }
+bool Conn::send_bytes(Bytes x) const { return peer_ != nullptr && peer_->send(std::move(x)); }
+
+void Conn::keep(std::unique_ptr<internal::Context> context) const {
+  if (peer_ != nullptr) peer_->keep(std::move(context));
+}
+void* Conn::kept(const std::type_info& type) const noexcept { return peer_ == nullptr ? nullptr : peer_->kept(type); }
+
+std::strong_ordering operator<=>(const Conn& a, const Conn& b) noexcept {
+  if (const auto by_id = a.id() <=> b.id(); by_id != 0) return by_id;
+  return std::compare_three_way()(static_cast<const void*>(a.peer_), static_cast<const void*>(b.peer_));
+}
+
+}  // namespace evio

@@ -1,0 +1,46 @@
+#include "evio/detached_conn.hpp"
+
+#include "internal/syscalls.hpp"
+
+namespace evio {
+
+namespace sys = internal::sys;
+
+DetachedConn::~DetachedConn() {
+  if (fd_ >= 0) sys::close(fd_);
+}
+
+std::size_t DetachedConn::read(std::span<char> buffer, Error& err) {
+  err = {};
+  const ssize_t n = sys::read(fd_, buffer.data(), buffer.size());
+  if (n >= 0) return static_cast<std::size_t>(n);
+  const auto code = sys::last_error();
+  err = Error(code, "read detached connection: " + code.message());
+  return 0;
+}
+
+std::size_t DetachedConn::write(std::string_view text, Error& err) {
+  err = {};
+  std::size_t written = 0;
+  while (written < text.size()) {
+    ssize_t n = sys::send(fd_, text.data() + written, text.size() - written, MSG_NOSIGNAL);
+    // What was given to the constructor may be a pipe or a file.
+    if (n < 0 && errno == ENOTSOCK) n = sys::write(fd_, text.data() + written, text.size() - written);
+    if (n < 0) {
+      const auto code = sys::last_error();
+      err = Error(code, "write detached connection: " + code.message());
+      break;
+    }
+    written += static_cast<std::size_t>(n);
+  }
+  return written;
+}
+
+Error DetachedConn::close() {
+  const int result = sys::close(std::exchange(fd_, -1));
+  if (result == 0) return {};
+  const auto code = sys::last_error();
+  return Error(code, "close detached connection: " + code.message());
+}
+
+}  // namespace evio

@@ -1,0 +1,35 @@
+#include "evio/output.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+
+namespace evio {
+
+Output::~Output() { std::free(text_); }
+
+void Output::grow(std::size_t more) {
+  constexpr std::size_t kFirst = 4096;
+  if (more > static_cast<std::size_t>(-1) / 2 - text_size_) throw std::length_error("evio::Output is too long");
+  const std::size_t capacity = std::max({kFirst, text_size_ + more, 2 * capacity_});
+  // realloc(3): large buffers move by remapping pages, without copying them.
+  char* const text = static_cast<char*>(std::realloc(text_, capacity));
+  if (text == nullptr) throw std::bad_alloc();
+  text_ = text;
+  capacity_ = capacity;
+}
+
+Output& Output::share(Bytes x) {
+  const std::size_t size = x.size();
+  shared_.push_back({text_size_, std::move(x)});
+  shared_size_ += size;
+  return *this;
+}
+
+void Output::clear_shared() noexcept {
+  shared_.clear();
+  shared_size_ = 0;
+}
+
+}  // namespace evio

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "evio/bytes.hpp"
+#include "internal/ref.hpp"
+
+namespace evio::internal {
+
+/// Makes Bytes of storage that the library holds.
+class BytesAccess {
+ public:
+  static Bytes make(const char* data, std::size_t size, Ref<Counted> storage) noexcept {
+    return Bytes(data, size, storage.detach());
+  }
+  /// Points at another run of the same storage.
+  static void point(Bytes& bytes, const char* data, std::size_t size) noexcept {
+    bytes.data_ = data;
+    bytes.size_ = size;
+  }
+  static Counted* storage(const Bytes& bytes) noexcept { return bytes.storage_; }
+};
+
+}  // namespace evio::internal

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "evio/error.hpp"
+#include "evio/events.hpp"
+#include "internal/file_descriptor.hpp"
+#include "internal/peer.hpp"
+#include "internal/poller.hpp"
+#include "internal/send_queue.hpp"
+#include "internal/source.hpp"
+
+namespace evio::internal {
+
+/// One stream socket: its state, its pending output, its context and the action it waits to take.
+///
+/// Made by the loop that accepts, used by the loop it is handed to. That loop holds it by self(), handles hold it
+/// longer. Thread-safety: wake(), send() and close() any thread; the rest its loop's thread.
+class Connection final : public Peer, public Source {
+ public:
+  enum class Stage : std::uint8_t { kAccepted, kOpen, kLingering, kGone };
+  using Clock = std::chrono::steady_clock;
+
+  Connection(FileDescriptor fd, std::uint64_t id, Ref<NoteQueue> queue, int addr_index, Addr local, Addr remote)
+      : Peer(id, std::move(queue), addr_index, std::move(local), std::move(remote)),
+        Source(Kind::kConnection),
+        fd_(std::move(fd)) {}
+
+  // Any thread.
+  bool wake() override;
+  bool send(Bytes bytes) override;
+  bool close() override;
+
+  // What other threads asked for.
+  /// True once no more data may be called and no send is taken: close() was called, or an action was asked for.
+  /// relaxed: what close() promises holds for those who know that it was called.
+  bool closing() const noexcept { return (asked_.load(std::memory_order_relaxed) & kClosing) != 0; }
+  /// True while there are notes under way with what send() took.
+  bool sends_under_way() const noexcept { return asked_.load(std::memory_order_relaxed) >= kSend; }
+  /// `count` of those notes were worked off.
+  void sends_done(std::uint32_t count) noexcept { asked_.fetch_sub(count * kSend, std::memory_order_relaxed); }
+  /// True when a wake was asked for since the last call.
+  /// acquire: what was done before any of these wake() is visible to the data call that follows.
+  bool take_wake() noexcept { return (asked_.fetch_and(~kWoken, std::memory_order_acquire) & kWoken) != 0; }
+
+  // The socket.
+  int fd() const noexcept { return fd_.get(); }
+  FileDescriptor& descriptor() noexcept { return fd_; }
+  Stage stage() const noexcept { return stage_; }
+  void enter(Stage stage) noexcept { stage_ = stage; }
+  Interest interest() const noexcept { return interest_; }
+  void set_interest(Interest interest) noexcept { interest_ = interest; }
+  bool reuses_input() const noexcept { return reuses_input_; }
+  void apply(const Options& options) noexcept;
+
+  // The output.
+  /// True while the socket has not taken everything.
+  bool blocked() const noexcept { return pending_ != nullptr; }
+  /// Sends `out` behind what is pending, or keeps what the socket does not take. kFailed leaves errno.
+  Sent transmit(const Output& out);
+  /// Goes on with what is pending.
+  Sent flush();
+  void drop_pending() noexcept { pending_.reset(); }
+
+  // The end.
+  Action action() const noexcept { return action_; }
+  /// Asks for Close or Detach; the first one stays.
+  void request(Action action) noexcept;
+  /// The connection is over because of this; the first one stays.
+  void fail(Error err) noexcept;
+  /// Says that the peer's end of the stream, or an error, was read or met: there is no one left to linger for.
+  void cut_off() noexcept { cut_off_ = true; }
+  bool is_cut_off() const noexcept { return cut_off_; }
+  bool has_failed() const noexcept { return failure_ != nullptr; }
+  Error take_failure() noexcept;
+  void drop_context() noexcept { context().reset(); }
+  Clock::time_point linger_until() const noexcept { return linger_until_; }
+  void linger_until(Clock::time_point end) noexcept { linger_until_ = end; }
+
+  /// The loop's own handle, which is also what callbacks get. They may assign to it: it is mended here.
+  Conn& self() noexcept {
+    if (PeerAccess::peer(self_) != this) [[unlikely]]
+      self_ = PeerAccess::handle(this);
+    return self_;
+  }
+  void adopt_self(Conn self) noexcept { self_ = std::move(self); }
+  /// Lets go of the loop's handle; may destroy the connection.
+  void drop_self() noexcept { const Conn last = std::move(self()); }
+
+ private:
+  friend class ConnectionList;
+
+  // What other threads asked for: two flags, and above them how many sends are under way.
+  static constexpr std::uint32_t kClosing = 1;
+  static constexpr std::uint32_t kWoken = 2;
+  static constexpr std::uint32_t kSend = 4;
+
+  void keep(std::unique_ptr<Context> context) override;
+
+  FileDescriptor fd_;
+  std::atomic<std::uint32_t> asked_{0};
+  Stage stage_ = Stage::kAccepted;
+  Interest interest_ = Interest::kUnregistered;
+  Action action_ = Action::None;
+  bool reuses_input_ = false;
+  bool cut_off_ = false;
+  std::unique_ptr<SendQueue> pending_;
+  Conn self_;
+  std::unique_ptr<Error> failure_;
+  Clock::time_point linger_until_{};
+  Connection* previous_ = nullptr;
+  Connection* next_ = nullptr;
+};
+
+/// Connections in the order they were added; each is in one list at most. Owns nothing, allocates nothing.
+/// Thread-safety: one thread.
+class ConnectionList {
+ public:
+  bool empty() const noexcept { return first_ == nullptr; }
+  Connection* first() const noexcept { return first_; }
+  static Connection* next(const Connection& c) noexcept { return c.next_; }
+  void add(Connection& c) noexcept;
+  void remove(Connection& c) noexcept;
+
+ private:
+  Connection* first_ = nullptr;
+  Connection* last_ = nullptr;
+};
+
+}  // namespace evio::internal

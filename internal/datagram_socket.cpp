@@ -1,0 +1,131 @@
+#include "internal/datagram_socket.hpp"
+
+#include <algorithm>
+
+#include "internal/bytes_access.hpp"
+#include "internal/output_access.hpp"
+#include "internal/poison.hpp"
+
+namespace evio::internal {
+
+DatagramSocket::DatagramSocket(int fd, int addr_index, Addr bound, Ref<NoteQueue> queue)
+    : Source(Kind::kDatagrams), fd_(fd), addr_index_(addr_index), bound_(std::move(bound)), queue_(std::move(queue)) {
+  for (Slot& slot : slots_) renew_input(slot);
+}
+
+void DatagramSocket::renew_input(Slot& slot) {
+  Ref<Block> block = Block::make(kLargest);
+  slot.block = block.get();
+  slot.input = BytesAccess::make(block->data(), 0, Ref<Counted>(block.detach()));
+}
+
+std::size_t DatagramSocket::receive_raw() {
+  for (std::size_t i = 0; i != kBatch; ++i) {
+    Slot& slot = slots_[i];
+    unpoison(slot.block->data(), kLargest);
+    slot.room = {slot.block->data(), kLargest};
+    msghdr& header = messages_[i].msg_hdr;
+    header = {};
+    header.msg_name = &slot.route.peer.any;
+    header.msg_namelen = sizeof slot.route.peer.un;
+    header.msg_iov = &slot.room;
+    header.msg_iovlen = 1;
+    header.msg_control = slot.control.data();
+    header.msg_controllen = slot.control.size();
+  }
+  // An error, such as ICMP's word of a peer that is gone, concerns no datagram here; reading it has cleared it.
+  const int count = sys::recvmmsg(fd_, messages_.data(), kBatch, MSG_DONTWAIT);
+  count_ = count < 0 ? 0 : static_cast<std::size_t>(count);
+  handled_ = answered_ = 0;
+  return count_;
+}
+
+// Gives each datagram of the batch its Conn and its input.
+void DatagramSocket::name(std::size_t count, std::uint64_t first_id) {
+  for (std::size_t i = 0; i != count; ++i) {
+    Slot& slot = slots_[i];
+    BytesAccess::point(slot.input, slot.block->data(), messages_[i].msg_len);
+    poison(slot.block->data() + messages_[i].msg_len, kLargest - messages_[i].msg_len);
+    slot.route.peer.size = messages_[i].msg_hdr.msg_namelen;
+    Addr local = slot.route.read(messages_[i].msg_hdr, bound_);
+    auto* const peer = static_cast<Datagram*>(PeerAccess::peer(slot.self));
+    if (peer != nullptr && peer->unshared()) {
+      peer->renew(first_id + i, std::move(local), slot.route);
+    } else {
+      slot.self =
+          PeerAccess::adopt(new Datagram(first_id + i, queue_, addr_index_, std::move(local), slot.route, *this));
+    }
+  }
+}
+
+bool DatagramSocket::has_answers() const noexcept {
+  return std::any_of(slots_.begin() + static_cast<std::ptrdiff_t>(answered_),
+                     slots_.begin() + static_cast<std::ptrdiff_t>(handled_),
+                     [](const Slot& slot) { return !slot.output.empty(); });
+}
+
+void DatagramSocket::drop_answers() noexcept {
+  for (; answered_ != handled_; ++answered_) OutputAccess::reset(slots_[answered_].output);
+}
+
+mmsghdr DatagramSocket::answer_of(Slot& slot) {
+  slot.parts.clear();
+  OutputAccess::for_each(slot.output, [&](std::string_view piece, const Bytes*) {
+    slot.parts.push_back({const_cast<char*>(piece.data()), piece.size()});
+  });
+  mmsghdr message{};
+  message.msg_hdr.msg_iov = slot.parts.data();
+  message.msg_hdr.msg_iovlen = slot.parts.size();
+  slot.route.address(message.msg_hdr);
+  return message;
+}
+
+Sent DatagramSocket::answer() {
+  blocked_ = false;
+  while (answered_ != handled_) {
+    std::array<mmsghdr, kBatch> answers;
+    std::array<std::size_t, kBatch> from;
+    unsigned count = 0;
+    for (std::size_t i = answered_; i != handled_; ++i) {
+      if (slots_[i].output.empty()) continue;
+      from[count] = i;
+      answers[count++] = answer_of(slots_[i]);
+    }
+    if (count == 0) break;
+    const int sent = sys::sendmmsg(fd_, answers.data(), count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      blocked_ = true;
+      return Sent::kBlocked;
+    }
+    // An answer that cannot be sent, being too large or to nowhere, is lost as datagrams are; those behind it are not.
+    const std::size_t last = sent < 0 ? 0 : static_cast<std::size_t>(sent) - 1;
+    for (std::size_t i = 0; i <= last; ++i) OutputAccess::reset(slots_[from[i]].output);
+    answered_ = from[last] + 1;
+  }
+  answered_ = handled_;
+  return Sent::kAll;
+}
+
+void DatagramSocket::recycle() {
+  for (std::size_t i = 0; i != count_; ++i) {
+    Slot& slot = slots_[i];
+    if (!slot.block->unshared()) {
+      renew_input(slot);
+    } else {
+      poison(slot.block->data(), kLargest);
+    }
+  }
+  count_ = handled_ = answered_ = 0;
+}
+
+bool DatagramSocket::send(DatagramRoute route, std::string_view text) noexcept {
+  if (queue_->on_loop_thread() && has_answers() && answer() == Sent::kBlocked) return false;
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  route.address(message);
+  return sys::sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+}  // namespace evio::internal

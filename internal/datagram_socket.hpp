@@ -1,0 +1,93 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "evio/output.hpp"
+#include "internal/block.hpp"
+#include "internal/datagram.hpp"
+#include "internal/poller.hpp"
+#include "internal/send_queue.hpp"
+#include "internal/source.hpp"
+
+namespace evio::internal {
+
+/// One datagram socket as its loop sees it: takes in a batch of datagrams with one recvmmsg(2), and sends the answers,
+/// in the order of what they answer, with one sendmmsg(2). The listener owns the descriptor. Thread-safety: its loop's
+/// thread; send() any thread that has entered the loop's queue.
+class DatagramSocket : public Source {
+ public:
+  static constexpr std::size_t kBatch = 16;
+
+  DatagramSocket(int fd, int addr_index, Addr bound, Ref<NoteQueue> queue);
+
+  int fd() const noexcept { return fd_; }
+
+  /// Takes in a batch; the one before must be answered. Returns how many datagrams; 0 when there is none.
+  /// `first_id` is asked for their numbers.
+  template <class FirstId>
+  std::size_t receive(FirstId first_id) {
+    const std::size_t count = receive_raw();
+    if (count != 0) name(count, first_id(count));
+    return count;
+  }
+  // The i-th of the batch.
+  Conn& conn(std::size_t i) noexcept { return slots_[i].self; }
+  const Bytes& input(std::size_t i) noexcept { return slots_[i].input; }
+  Output& output(std::size_t i) noexcept { return slots_[i].output; }
+
+  /// The callback for the i-th has returned: its output is an answer now.
+  void handled(std::size_t i) noexcept { handled_ = i + 1; }
+
+  /// True when there is an answer to be sent.
+  bool has_answers() const noexcept;
+  /// Forgets the answers there are.
+  void drop_answers() noexcept;
+  /// Sends what answers there are, in order, and makes room for the next batch when that is all. kBlocked: later.
+  Sent answer();
+  bool blocked() const noexcept { return blocked_; }
+  /// The batch is done with: input that no one kept is read into again.
+  void recycle();
+
+  /// Sends one datagram, behind the answers of a batch in hand when called in one of its callbacks.
+  bool send(DatagramRoute route, std::string_view text) noexcept;
+
+  /// What the poller watches it for.
+  Interest interest = Interest::kUnregistered;
+
+ private:
+  // The largest datagram there is, and a byte more so that it is seen to be whole.
+  static constexpr std::size_t kLargest = 64 * 1024;
+
+  struct Slot {
+    Bytes input;  // holds the block
+    Block* block = nullptr;
+    Output output;
+    DatagramRoute route;
+    iovec room{};
+    Conn self;  // of a Datagram
+    alignas(cmsghdr) std::array<char, 128> control;
+    std::vector<iovec> parts;
+  };
+
+  std::size_t receive_raw();
+  void name(std::size_t count, std::uint64_t first_id);
+  void renew_input(Slot& slot);
+  mmsghdr answer_of(Slot& slot);
+
+  int fd_;
+  int addr_index_;
+  Addr bound_;
+  Ref<NoteQueue> queue_;
+  std::unique_ptr<std::array<Slot, kBatch>> batch_ = std::make_unique<std::array<Slot, kBatch>>();
+  std::array<Slot, kBatch>& slots_ = *batch_;
+  std::array<mmsghdr, kBatch> messages_{};
+  std::size_t count_ = 0;     // datagrams in hand
+  std::size_t handled_ = 0;   // of them, from the front, had their callback
+  std::size_t answered_ = 0;  // of those, from the front, are answered
+  bool blocked_ = false;
+};
+
+}  // namespace evio::internal

@@ -1,0 +1,137 @@
+#include "internal/engine.hpp"
+
+#include <sched.h>
+
+#include <system_error>
+#include <thread>
+
+#include "internal/address_spec.hpp"
+#include "internal/sigpipe.hpp"
+
+namespace evio::internal {
+namespace {
+
+int usable_cpus() {
+  // The mask is as long as the kernel's, which sched_getaffinity(2) only tells by refusing a shorter one.
+  for (std::size_t cpus = 1024; cpus <= 1024 * 1024; cpus *= 2) {
+    std::vector<cpu_set_t> mask(CPU_ALLOC_SIZE(cpus) / sizeof(cpu_set_t) + 1);
+    const std::size_t size = mask.size() * sizeof(cpu_set_t);
+    if (::sched_getaffinity(0, size, mask.data()) == 0) return CPU_COUNT_S(size, mask.data());
+    if (errno != EINVAL) break;
+  }
+  return 1;
+}
+
+int count_loops(int asked) {
+  if (asked < 0) return std::max(1, usable_cpus());
+  return std::max(1, asked);
+}
+
+// Threads that are joined whatever happens.
+class Crew {
+ public:
+  ~Crew() {
+    for (std::thread& thread : threads_) thread.join();
+  }
+  template <class Work>
+  void add(Work work) {
+    threads_.emplace_back(work);
+  }
+
+ private:
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+Engine::Engine(Events events)
+    : events_(std::move(events)),
+      num_loops_(count_loops(events_.num_loops)),
+      balancer_(events_.load_balance, num_loops_) {}
+
+Error Engine::open(std::span<const std::string> addrs) {
+  if (addrs.empty()) return Error(std::make_error_code(std::errc::invalid_argument), "serve: no address was given");
+  bool portable = false;
+  if (auto err = open_listeners(addrs, portable)) return err;
+  return make_loops(portable);
+}
+
+Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable) {
+  std::vector<AddressSpec> specs(addrs.size());
+  for (std::size_t i = 0; i != addrs.size(); ++i) {
+    if (auto err = parse_address(addrs[i], specs[i])) return err;
+    portable = portable || specs[i].portable;
+  }
+  for (const AddressSpec& spec : specs) {
+    if (auto err = listeners_.emplace_back().open(spec, num_loops_)) return err;
+    server_->addrs.push_back(listeners_.back().addr());
+  }
+  return {};
+}
+
+Error Engine::make_loops(bool portable) {
+  for (int i = 0; i != num_loops_; ++i) {
+    std::error_code err;
+    auto poller = portable ? make_portable_poller(err) : make_epoll_poller(err);
+    if (err) return Error(err, "serve: loop " + std::to_string(i) + ": " + err.message());
+    const auto& loop = loops_.emplace_back(std::make_unique<Loop>(i, std::move(poller), events_, *server_, balancer_));
+    server_->queues.push_back(loop->queue());
+    if (auto problem = connect(*loop, i)) return problem;
+  }
+  return {};
+}
+
+// Gives a loop its share of the sockets.
+Error Engine::connect(Loop& loop, int index) {
+  for (std::size_t i = 0; i != listeners_.size(); ++i) {
+    const Listener& listener = listeners_[i];
+    const int addr_index = static_cast<int>(i);
+    for (const Listener::Socket& socket : listener.sockets()) {
+      std::error_code err;
+      if (listener.network() == Network::kUdp) {
+        // Without reuseport a datagram socket belongs to one loop: its datagrams would overtake each other in several.
+        const int owner = socket.loop == Listener::kEveryLoop ? addr_index % num_loops_ : socket.loop;
+        if (owner == index) err = loop.receive(socket.fd.get(), addr_index, socket.addr);
+      } else if (socket.loop == Listener::kEveryLoop || socket.loop == index) {
+        Acceptor acceptor;
+        acceptor.fd = socket.fd.get();
+        acceptor.addr_index = addr_index;
+        acceptor.addr = socket.addr;
+        acceptor.is_unix = listener.network() == Network::kUnix;
+        acceptor.any_address = socket.any_address;
+        acceptor.shared = socket.loop == Listener::kEveryLoop && num_loops_ > 1;
+        acceptor.kernel_spreads = listener.reuse_port();
+        err = loop.listen(acceptor);
+      }
+      if (err) return Error(err, "serve: watch " + socket.addr.to_string() + ": " + err.message());
+    }
+  }
+  return {};
+}
+
+// False when `serving` asked for an end before the beginning.
+bool Engine::serving() {
+  if (events_.serving && events_.serving(Server(server_)) == Action::Shutdown) return false;
+  return !server_->shutting_down();
+}
+
+Error Engine::run() {
+  if (!serving()) return {};
+  const SigpipeBlocked no_sigpipe;
+  try {
+    Crew crew;
+    try {
+      for (int i = 1; i < num_loops_; ++i) crew.add([&loop = *loops_[static_cast<std::size_t>(i)]] { loop.run(); });
+    } catch (...) {
+      server_->shut_down();  // those that run must end before the crew can be joined
+      throw;
+    }
+    loops_.front()->run();
+  } catch (const std::system_error& e) {
+    return Error(e.code(), std::string("serve: cannot start a loop's thread: ") + e.code().message());
+  }
+  server_->rethrow();
+  return {};
+}
+
+}  // namespace evio::internal

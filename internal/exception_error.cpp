@@ -1,0 +1,23 @@
+#include "internal/exception_error.hpp"
+
+#include <exception>
+#include <new>
+
+namespace evio::internal {
+
+Error current_exception_error() noexcept {
+  const auto canceled = std::make_error_code(std::errc::operation_canceled);
+  try {
+    throw;
+  } catch (const std::system_error& e) {
+    return Error(e.code() ? e.code() : canceled, e.what());
+  } catch (const std::bad_alloc&) {
+    return Error(std::make_error_code(std::errc::not_enough_memory));
+  } catch (const std::exception& e) {
+    return Error(canceled, e.what());
+  } catch (...) {
+    return Error(canceled, "a callback threw something that is no std::exception");
+  }
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "evio/addr.hpp"
+#include "evio/error.hpp"
+#include "internal/address_spec.hpp"
+#include "internal/file_descriptor.hpp"
+
+namespace evio::internal {
+
+/// The file of a unix socket that this process has bound: removed when it goes, unless someone has put another in its
+/// place. Thread-safety: one thread.
+class SocketFile {
+ public:
+  SocketFile() = default;
+  /// Takes charge of the socket file that is there now.
+  explicit SocketFile(std::string path);
+  SocketFile(SocketFile&& other) noexcept;
+  SocketFile& operator=(SocketFile&& other) noexcept;
+  ~SocketFile();
+
+ private:
+  std::string path_;  // empty: nothing to remove
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+/// One address being listened on: all its sockets. A name with addresses of both families has a socket for each; with
+/// reuseport each loop has sockets of its own. Thread-safety: one thread.
+class Listener {
+ public:
+  struct Socket {
+    FileDescriptor fd;
+    Addr addr;
+    bool any_address = false;
+    int loop = kEveryLoop;
+  };
+  static constexpr int kEveryLoop = -1;
+
+  Listener() = default;
+
+  /// Binds and listens. An error names the address and leaves nothing behind.
+  Error open(const AddressSpec& spec, int loops);
+
+  Network network() const noexcept { return network_; }
+  /// What the address has become: with the real port.
+  const Addr& addr() const noexcept { return sockets_.front().addr; }
+  const std::vector<Socket>& sockets() const noexcept { return sockets_; }
+  bool reuse_port() const noexcept { return reuse_port_; }
+
+ private:
+  Error open_unix(const AddressSpec& spec);
+  Error open_internet(const AddressSpec& spec, int loops);
+  Error open_group(const AddressSpec& spec, SocketAddress address, int copies);
+  Error open_socket(const AddressSpec& spec, const SocketAddress& address, int loop);
+  Error listen(const AddressSpec& spec, FileDescriptor fd, const SocketAddress& address, int loop);
+
+  Network network_ = Network::kTcp;
+  bool reuse_port_ = false;
+  std::vector<Socket> sockets_;
+  SocketFile file_;
+};
+
+}  // namespace evio::internal

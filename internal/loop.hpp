@@ -1,0 +1,148 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "evio/events.hpp"
+#include "internal/acceptor.hpp"
+#include "internal/balancer.hpp"
+#include "internal/connection.hpp"
+#include "internal/datagram_socket.hpp"
+#include "internal/input_buffer.hpp"
+#include "internal/note_queue.hpp"
+#include "internal/poller.hpp"
+#include "internal/server_state.hpp"
+
+namespace evio::internal {
+
+/// One event loop: waits, works off notes, accepts, and takes each ready connection from state to state.
+///
+/// Every turn: wait; notes; accepts (before any user's callback can block); connections and datagrams; timers; bury the
+/// dead. What it does with a connection is written in steps: each is a short function, and names the one that follows
+/// at once, or kWait. Thread-safety: set up by the engine; from run() on all of it belongs to the thread in run().
+class Loop {
+ public:
+  Loop(int index, std::unique_ptr<Poller> poller, const Events& events, ServerState& server, Balancer& balancer);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  const Ref<NoteQueue>& queue() const noexcept { return queue_; }
+  /// Watches a listening socket; it stays the caller's.
+  std::error_code listen(const Acceptor& acceptor);
+  /// Serves a datagram socket; it stays the caller's.
+  std::error_code receive(int fd, int addr_index, const Addr& addr);
+
+  /// Runs until the server shuts down and everything is closed.
+  void run();
+
+ private:
+  using Clock = Connection::Clock;
+  static constexpr Clock::time_point kNever = Clock::time_point::max();
+
+  enum class Step : std::uint8_t {
+    kWait,
+    kOpen,
+    kRead,
+    kWake,
+    kSettle,
+    kWrite,
+    kAct,
+    kSalvage,
+    kClose,
+    kDetach,
+    kLinger
+  };
+
+  // loop.cpp: the turn, notes, timers and the end
+  void turn();
+  void handle(Source& source);
+  void work_off_notes();
+  std::size_t work_off(std::span<Note> notes);
+  void send_from(Connection& c, std::span<Note> notes);
+  void look_around();
+  std::chrono::nanoseconds time_to_wait() const;
+  void run_timers();
+  void tick();
+  void begin_shutdown();
+  bool ended();
+  void end();
+  void bury();
+  template <class Callback>
+  void guarded(Callback callback);
+
+  // loop_accept.cpp
+  void accept(Acceptor& acceptor);
+  bool accept_one(Acceptor& acceptor);
+  void place(Acceptor& acceptor, FileDescriptor fd, const SocketAddress& peer);
+  void pause(Acceptor& acceptor);
+  void resume(Acceptor& acceptor);
+  std::uint64_t random() noexcept { return random_(); }
+
+  // loop_connection.cpp: the life of a connection
+  Step first_step(const Connection& c) const noexcept;
+  void dispatch(Connection& c, Step step) noexcept;
+  Step take(Connection& c, Step step);
+  Step open(Connection& c);
+  Step read(Connection& c);
+  Step deliver(Connection& c, const Bytes& in);
+  Step thrown(Connection& c);
+  Step settle(Connection& c, Action action);
+  Step transmit(Connection& c);
+  Step write(Connection& c);
+  Step rest(Connection& c);
+  Step watch(Connection& c, Interest interest);
+  Step act(Connection& c);
+  Step salvage(Connection& c);
+  Step close(Connection& c);
+  Step detach(Connection& c);
+  Step linger(Connection& c);
+  Step lost_contact(Connection& c, const char* call, std::error_code code);
+  void heed(Connection& c, Action action);
+  void leave(Connection& c);
+  bool discard_input(Connection& c);
+  void discard(Connection& c);
+  bool announce();
+
+  // loop_datagram.cpp
+  void read_datagrams(DatagramSocket& socket);
+  void hear_datagram(DatagramSocket& socket, std::size_t i);
+  void answer(DatagramSocket& socket);
+  void watch(DatagramSocket& socket);
+
+  const Events& events_;
+  ServerState& server_;
+  Balancer& balancer_;
+  const int index_;
+  std::unique_ptr<Poller> poller_;
+  Ref<NoteQueue> queue_;
+  InputBuffer input_;
+  Output out_;
+  ConnectionList open_;
+  ConnectionList lingering_;  // by deadline
+  ConnectionList dead_;       // freed at the end of the turn: what is ready may still point at them
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<DatagramSocket>> datagrams_;
+  std::vector<Conn> accepted_;  // for this loop, in one batch
+  std::array<Note, 64> notes_;
+  std::minstd_rand random_;
+  Clock::time_point next_tick_ = kNever;
+  Clock::time_point next_resume_ = kNever;
+  Clock::time_point drain_until_ = kNever;
+  bool more_notes_ = false;
+  bool stopping_ = false;
+};
+
+template <class Callback>
+void Loop::guarded(Callback callback) {
+  try {
+    if (callback() == Action::Shutdown) server_.shut_down();
+  } catch (...) {
+    server_.fail();
+  }
+}
+
+}  // namespace evio::internal

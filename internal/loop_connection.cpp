@@ -1,0 +1,308 @@
+#include "internal/exception_error.hpp"
+#include "internal/loop.hpp"
+#include "internal/output_access.hpp"
+
+namespace evio::internal {
+namespace {
+
+// After Close the peer may still be sending: closing at once would answer with a reset, which can destroy what it has
+// not read yet. So its input is discarded for this long, unless it ends before (RFC 1122, 4.2.2.13).
+constexpr std::chrono::seconds kLinger{1};
+// Discarding goes on at most this long before others get their turn.
+constexpr int kDiscardedReads = 16;
+
+bool would_block(int err) { return err == EAGAIN || err == EWOULDBLOCK; }
+
+// "read tcp 127.0.0.1:5000->127.0.0.1:40000: Connection reset by peer", as Go words it.
+Error connection_error(const Connection& c, std::string_view call, std::error_code code) {
+  return Error(code, std::string(call) + ' ' + c.remote().network() + ' ' + c.local().to_string() + "->" +
+                         c.remote().to_string() + ": " + code.message());
+}
+
+// True while the kernel still holds output that the peer has not acknowledged (tcp(7), unix(7): SIOCOUTQ).
+bool has_unacknowledged(const Connection& c) {
+  int bytes = 0;
+  return c.remote().network() == "tcp" && sys::ioctl(c.fd(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
+}  // namespace
+
+Loop::Step Loop::first_step(const Connection& c) const noexcept {
+  switch (c.stage()) {
+    case Connection::Stage::kOpen:
+      if (c.blocked()) return Step::kWrite;
+      return c.closing() ? Step::kWait : Step::kRead;  // closing: a note about it is on its way
+    case Connection::Stage::kLingering:
+      return Step::kLinger;
+    default:
+      return Step::kWait;  // gone earlier in this turn
+  }
+}
+
+void Loop::dispatch(Connection& c, Step step) noexcept {
+  while (step != Step::kWait) {
+    try {
+      step = take(c, step);
+    } catch (const std::exception& e) {  // no memory: it costs this connection
+      out_.clear();
+      c.fail(Error(std::make_error_code(std::errc::not_enough_memory), e.what()));
+      c.drop_pending();
+      c.cut_off();
+      step = c.stage() == Connection::Stage::kOpen ? Step::kClose : Step::kWait;
+    }
+  }
+}
+
+Loop::Step Loop::take(Connection& c, Step step) {
+  switch (step) {
+    case Step::kRead:
+      return read(c);
+    case Step::kWrite:
+      return write(c);
+    case Step::kOpen:
+      return open(c);
+    case Step::kWake:
+      return deliver(c, {});
+    case Step::kSettle:
+      return settle(c, Action::None);
+    case Step::kAct:
+      return act(c);
+    case Step::kSalvage:
+      return salvage(c);
+    case Step::kClose:
+      return close(c);
+    case Step::kDetach:
+      return detach(c);
+    case Step::kLinger:
+      return linger(c);
+    case Step::kWait:
+      break;
+  }
+  return Step::kWait;
+}
+
+Loop::Step Loop::open(Connection& c) {
+  c.enter(Connection::Stage::kOpen);
+  open_.add(c);
+  Action action = Action::None;
+  if (events_.opened) {
+    Options options;
+    try {
+      action = events_.opened(c.self(), out_, options);
+    } catch (...) {
+      return thrown(c);
+    }
+    c.apply(options);
+  }
+  return settle(c, action);
+}
+
+Loop::Step Loop::read(Connection& c) {
+  const std::span<char> room = input_.room();
+  const ssize_t n = sys::read(c.fd(), room.data(), room.size());
+  if (n > 0) [[likely]] {
+    const auto size = static_cast<std::size_t>(n);
+    const Step next = c.reuses_input() ? deliver(c, input_.filled_view(size)) : deliver(c, input_.filled(size));
+    input_.recycle();
+    return next;
+  }
+  if (n < 0 && would_block(errno)) return Step::kWait;
+  if (n < 0) return lost_contact(c, "read", sys::last_error());
+  // The end of the input. What send() has taken goes out before the connection closes.
+  c.cut_off();
+  c.request(Action::Close);
+  return Step::kAct;
+}
+
+Loop::Step Loop::lost_contact(Connection& c, const char* call, std::error_code code) {
+  c.fail(connection_error(c, call, code));
+  c.cut_off();
+  return Step::kClose;
+}
+
+Loop::Step Loop::deliver(Connection& c, const Bytes& in) {
+  Action action = Action::None;
+  if (events_.data) {
+    try {
+      action = events_.data(c.self(), in, out_);
+    } catch (...) {
+      return thrown(c);
+    }
+  }
+  return settle(c, action);
+}
+
+// An exception left `opened` or `data`: what that call has added is dropped, what was added before is sent.
+Loop::Step Loop::thrown(Connection& c) {
+  out_.clear();
+  c.fail(current_exception_error());
+  c.request(Action::Close);
+  return rest(c);
+}
+
+// A callback is done: its output first, then its action.
+Loop::Step Loop::settle(Connection& c, Action action) {
+  Step next = Step::kWait;
+  if (!out_.empty()) next = transmit(c);
+  if (action != Action::None) [[unlikely]]
+    heed(c, action);
+  return next == Step::kWait ? rest(c) : next;
+}
+
+Loop::Step Loop::transmit(Connection& c) {
+  if (!announce()) return Step::kWait;
+  const Sent sent = c.transmit(out_);
+  const int err = errno;
+  OutputAccess::reset(out_);
+  if (sent != Sent::kFailed) [[likely]]
+    return Step::kWait;
+  c.fail(connection_error(c, "write", {err, std::system_category()}));
+  return Step::kSalvage;
+}
+
+// Calls pre_write. False when that threw: then the bytes do not leave.
+bool Loop::announce() {
+  if (!events_.pre_write) [[likely]]
+    return true;
+  try {
+    events_.pre_write();
+    return true;
+  } catch (...) {
+    out_.clear();
+    server_.fail();
+    return false;
+  }
+}
+
+void Loop::heed(Connection& c, Action action) {
+  if (action == Action::Shutdown) {
+    server_.shut_down();
+  } else if (action != Action::None) {
+    c.request(action == Action::Detach && !events_.detached ? Action::Close : action);
+  }
+}
+
+Loop::Step Loop::write(Connection& c) {
+  switch (c.flush()) {
+    case Sent::kBlocked:
+      return Step::kWait;
+    case Sent::kAll:
+      return rest(c);
+    case Sent::kFailed:
+      break;
+  }
+  c.fail(connection_error(c, "write", sys::last_error()));
+  return Step::kSalvage;
+}
+
+// What the connection waits for now, or does next.
+Loop::Step Loop::rest(Connection& c) {
+  if (c.blocked()) return watch(c, Interest::kWrite);
+  if (c.action() != Action::None) return Step::kAct;
+  return watch(c, Interest::kRead);
+}
+
+Loop::Step Loop::watch(Connection& c, Interest interest) {
+  if (c.interest() == interest) [[likely]]
+    return Step::kWait;
+  const bool known = c.interest() != Interest::kUnregistered;
+  Source* const tag = &c;
+  const auto code = known ? poller_->modify(c.fd(), interest, tag) : poller_->add(c.fd(), interest, tag);
+  if (code) {
+    c.drop_pending();
+    return lost_contact(c, "watch", code);
+  }
+  c.set_interest(interest);
+  return Step::kWait;
+}
+
+Loop::Step Loop::act(Connection& c) {
+  // Those sends come with their notes, and each of them leads here again.
+  if (c.sends_under_way()) return watch(c, Interest::kNothing);
+  return c.action() == Action::Detach && !c.has_failed() ? Step::kDetach : Step::kClose;
+}
+
+// A write has failed. What the peer had sent before is still delivered; there is no one left to answer.
+Loop::Step Loop::salvage(Connection& c) {
+  c.drop_pending();
+  c.cut_off();
+  while (!c.closing()) {
+    const std::span<char> room = input_.room();
+    const ssize_t n = sys::read(c.fd(), room.data(), room.size());
+    if (n <= 0) break;
+    const auto size = static_cast<std::size_t>(n);
+    const Bytes& in = input_.filled(size);
+    try {
+      if (events_.data) heed(c, events_.data(c.self(), c.reuses_input() ? input_.filled_view(size) : in, out_));
+    } catch (...) {
+      c.request(Action::Close);
+    }
+    out_.clear();
+    input_.recycle();
+  }
+  return Step::kClose;
+}
+
+// The connection is no longer the server's.
+void Loop::leave(Connection& c) {
+  c.request(Action::Close);
+  c.enter(Connection::Stage::kGone);
+  open_.remove(c);
+  balancer_.release(index_);
+}
+
+Loop::Step Loop::close(Connection& c) {
+  const bool linger = !c.is_cut_off() && (!stopping_ || (events_.drain_timeout.count() > 0 && has_unacknowledged(c)));
+  leave(c);
+  const Error err = c.take_failure();
+  if (events_.closed) guarded([&] { return events_.closed(c.self(), err); });
+  c.drop_context();
+  if (linger && sys::shutdown(c.fd(), SHUT_WR) == 0) {
+    c.enter(Connection::Stage::kLingering);
+    c.linger_until(Clock::now() + kLinger);
+    lingering_.add(c);
+    return Step::kLinger;
+  }
+  if (!c.is_cut_off()) discard_input(c);
+  discard(c);
+  return Step::kWait;
+}
+
+Loop::Step Loop::detach(Connection& c) {
+  leave(c);
+  poller_->remove(c.fd());
+  sys::fcntl(c.fd(), F_SETFL, sys::fcntl(c.fd(), F_GETFL, 0) & ~O_NONBLOCK);
+  DetachedConn socket(c.descriptor().release());
+  guarded([&] { return events_.detached(c.self(), std::move(socket)); });
+  c.drop_context();
+  dead_.add(c);
+  return Step::kWait;
+}
+
+// True when the peer's end of the stream was met: closing the socket destroys nothing any more.
+bool Loop::discard_input(Connection& c) {
+  for (int i = 0; i != kDiscardedReads; ++i) {
+    const std::span<char> room = input_.room();
+    const ssize_t n = sys::read(c.fd(), room.data(), room.size());
+    if (n <= 0) return n == 0 || !would_block(errno);
+  }
+  return false;
+}
+
+Loop::Step Loop::linger(Connection& c) {
+  if (!discard_input(c) && watch(c, Interest::kRead) == Step::kWait) return Step::kWait;
+  lingering_.remove(c);
+  discard(c);
+  return Step::kWait;
+}
+
+// Closes the socket. Removed first: a process forked meanwhile keeps the open file, and with it the registration,
+// alive.
+void Loop::discard(Connection& c) {
+  if (c.interest() != Interest::kUnregistered) poller_->remove(c.fd());
+  c.descriptor().close();
+  c.enter(Connection::Stage::kGone);
+  dead_.add(c);
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,62 @@
+#include "internal/loop.hpp"
+
+namespace evio::internal {
+
+std::error_code Loop::receive(int fd, int addr_index, const Addr& addr) {
+  auto& socket = *datagrams_.emplace_back(std::make_unique<DatagramSocket>(fd, addr_index, addr, queue_));
+  socket.interest = Interest::kRead;
+  return poller_->add(fd, Interest::kRead, static_cast<Source*>(&socket));
+}
+
+// A batch of datagrams, one data call each, or the rest of the answers to the batch before.
+void Loop::read_datagrams(DatagramSocket& socket) try {
+  if (socket.blocked()) {
+    socket.answer();
+  } else {
+    if (stopping_) return;
+    const std::size_t count = socket.receive([this](std::size_t n) { return server_.next_ids(n); });
+    for (std::size_t i = 0; i != count; ++i) {
+      hear_datagram(socket, i);
+      // Answers wait for the end of the batch, but not for a pre_write that `send` in a callback could not call.
+      if (events_.pre_write) answer(socket);
+    }
+    answer(socket);
+  }
+  if (!socket.blocked()) socket.recycle();
+  watch(socket);
+} catch (const std::bad_alloc&) {
+  socket.drop_answers();  // no memory: it costs these datagrams
+  socket.recycle();
+}
+
+void Loop::hear_datagram(DatagramSocket& socket, std::size_t i) {
+  try {
+    Conn conn = socket.conn(i);  // a copy: the callback may assign to it
+    if (events_.data && events_.data(conn, socket.input(i), socket.output(i)) == Action::Shutdown) server_.shut_down();
+  } catch (...) {
+    socket.output(i).clear();  // an exception costs that datagram
+  }
+  socket.handled(i);
+}
+
+void Loop::answer(DatagramSocket& socket) {
+  if (!socket.has_answers()) return;
+  if (announce()) {
+    socket.answer();
+  } else {
+    socket.drop_answers();
+  }
+}
+
+void Loop::watch(DatagramSocket& socket) {
+  if (stopping_ && !socket.blocked()) {
+    poller_->remove(socket.fd());
+    return;
+  }
+  const Interest interest = socket.blocked() ? Interest::kWrite : Interest::kRead;
+  if (interest == socket.interest) return;
+  poller_->modify(socket.fd(), interest, static_cast<Source*>(&socket));
+  socket.interest = interest;
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,64 @@
+#include "internal/note_queue.hpp"
+
+#include <array>
+#include <thread>
+#include <utility>
+
+#include "internal/poller.hpp"
+
+namespace evio::internal {
+
+bool NoteQueue::post(Note&& note) noexcept {
+  if (!enter()) return false;
+  const bool enqueued = notes_.enqueue(std::move(note));
+  arm_and_leave();
+  return enqueued;
+}
+
+void NoteQueue::lose() noexcept {
+  // release: what the note was about is visible to the loop that finds this.
+  lost_.store(true, std::memory_order_release);
+  wake();
+}
+
+void NoteQueue::wake() noexcept {
+  const int saved = errno;  // a signal handler must leave it as it was
+  if (enter()) arm_and_leave();
+  errno = saved;
+}
+
+bool NoteQueue::enter() noexcept {
+  // acquire: what a producer does inside stays behind this.
+  if ((state_.fetch_add(kProducer, std::memory_order_acquire) & kClosed) == 0) return true;
+  leave();
+  return false;
+}
+
+// release: what was done inside happens before close() sees the producer gone.
+void NoteQueue::leave() noexcept { state_.fetch_sub(kProducer, std::memory_order_release); }
+
+void NoteQueue::arm_and_leave() noexcept {
+  std::uint32_t state = state_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((state & kArmed) != 0) {
+      // release: the loop's disarm(), which comes after this in the order of changes, sees what was enqueued.
+      if (state_.compare_exchange_weak(state, state - kProducer, std::memory_order_release, std::memory_order_relaxed))
+        return;
+    } else if (state_.compare_exchange_weak(state, state | kArmed, std::memory_order_release,
+                                            std::memory_order_relaxed)) {
+      poller_->wake();
+      leave();
+      return;
+    }
+  }
+}
+
+void NoteQueue::close() noexcept {
+  // acquire, here and below: what producers did inside happens before the poller and the notes are destroyed.
+  state_.fetch_or(kClosed, std::memory_order_acquire);
+  while (state_.load(std::memory_order_acquire) >= kProducer) std::this_thread::yield();
+  std::array<Note, 16> dropped;
+  while (take(dropped) != 0) dropped.fill({});
+}
+
+}  // namespace evio::internal

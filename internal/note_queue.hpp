@@ -1,0 +1,115 @@
+#pragma once
+
+#include <concurrentqueue/concurrentqueue.h>
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "evio/bytes.hpp"
+#include "evio/conn.hpp"
+#include "evio/counted.hpp"
+
+namespace evio::internal {
+
+class Poller;
+
+/// A word from another thread to a loop.
+struct Note {
+  enum class Kind : std::uint8_t { kWake, kSend, kClose, kAdopt };
+
+  Kind kind = Kind::kWake;
+  Conn conn;
+  Bytes bytes;  // kSend: what to send
+};
+
+/// The notes for one loop and the flag that says its poller was woken for them.
+///
+/// The wake protocol: a producer enqueues, then sets `armed`, and wakes the poller when it was not set before. The
+/// loop, out of its wait, clears `armed` and then drains until empty. So a note is either seen by the drain, or was
+/// enqueued after `armed` was cleared, and then its producer wakes the poller.
+///
+/// Once the loop has ended the queue is closed: it takes nothing any more, and no producer touches the poller. Handles
+/// of connections keep the queue itself alive.
+/// Thread-safety: post() and wake() from any thread, wake() also from a signal handler; the rest on the loop's thread,
+/// close() after that ended.
+class NoteQueue final : public Counted {
+ public:
+  NoteQueue(int loop_index, Poller& poller) : poller_(&poller), loop_index_(loop_index) {}
+
+  int loop_index() const noexcept { return loop_index_; }
+
+  /// False when the loop has ended, or when there was no memory to enqueue it.
+  bool post(Note&& note) noexcept;
+  /// A note could not be enqueued: the loop has to look for itself at what it was about. Nothing when the loop has
+  /// ended.
+  void lose() noexcept;
+  /// Wakes the loop without a note.
+  void wake() noexcept;
+
+  /// True when there may be notes. relaxed: a hint, read on every turn of the loop; what it missed is followed by a
+  /// wake-up.
+  bool armed() const noexcept { return (state_.load(std::memory_order_relaxed) & kArmed) != 0; }
+  /// From now on a producer wakes the poller again. Take the notes after it.
+  /// acq_rel: everything enqueued by those who found `armed` set, and so did not wake the poller, is seen by take().
+  void disarm() noexcept { state_.fetch_and(~kArmed, std::memory_order_acq_rel); }
+  /// Moves out up to notes.size() of them; those of one producer come in order. Returns how many; 0: it is empty.
+  std::size_t take(std::span<Note> notes) noexcept { return notes_.try_dequeue_bulk(notes.data(), notes.size()); }
+  /// True once after lose(). relaxed, then acquire: a hint, then what the note was about.
+  bool lost() noexcept {
+    return lost_.load(std::memory_order_relaxed) && lost_.exchange(false, std::memory_order_acquire);
+  }
+
+  /// Takes no more, waits until no producer is inside, drops what is left.
+  void close() noexcept;
+
+  /// Says, while it lives, that the thread that made it is the loop's.
+  class OnThisThread {
+   public:
+    explicit OnThisThread(const NoteQueue& queue) noexcept : before_(std::exchange(running_, &queue)) {}
+    ~OnThisThread() { running_ = before_; }
+    OnThisThread(const OnThisThread&) = delete;
+    OnThisThread& operator=(const OnThisThread&) = delete;
+
+   private:
+    const NoteQueue* before_;  // a callback may run a server of its own
+  };
+  bool on_loop_thread() const noexcept { return running_ == this; }
+
+  /// While one of these is entered(), the loop's descriptors stay open.
+  class Guard {
+   public:
+    explicit Guard(NoteQueue& queue) noexcept : queue_(queue), entered_(queue.enter()) {}
+    ~Guard() {
+      if (entered_) queue_.leave();
+    }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+    bool entered() const noexcept { return entered_; }
+
+   private:
+    NoteQueue& queue_;
+    bool entered_;
+  };
+
+ private:
+  // The state: two flags, and above them how many producers are inside.
+  static constexpr std::uint32_t kArmed = 1;
+  static constexpr std::uint32_t kClosed = 2;
+  static constexpr std::uint32_t kProducer = 4;
+
+  bool enter() noexcept;
+  void leave() noexcept;
+  void arm_and_leave() noexcept;
+
+  static inline thread_local const NoteQueue* running_ = nullptr;
+
+  std::atomic<std::uint32_t> state_{0};
+  std::atomic<bool> lost_{false};
+  moodycamel::ConcurrentQueue<Note> notes_;
+  Poller* poller_;
+  int loop_index_;
+};
+
+}  // namespace evio::internal

@@ -1,0 +1,21 @@
+#include "internal/output_access.hpp"
+
+#include <cstdlib>
+
+namespace evio::internal {
+
+int OutputAccess::gather(const Output& out, std::span<iovec> parts) noexcept {
+  std::size_t count = 0;
+  for_each(out, [&](std::string_view piece, const Bytes*) {
+    if (count < parts.size()) parts[count++] = {const_cast<char*>(piece.data()), piece.size()};
+  });
+  return static_cast<int>(count);
+}
+
+void OutputAccess::release(Output& out) noexcept {
+  std::free(out.text_);
+  out.text_ = nullptr;
+  out.capacity_ = 0;
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "evio/output.hpp"
+
+namespace evio::internal {
+
+/// What the loop may do with an Output that its user may not.
+class OutputAccess {
+ public:
+  using Shared = Output::Shared;
+
+  /// True when all of it is copied text, in one piece.
+  static bool is_text(const Output& out) noexcept { return out.shared_size_ == 0; }
+  static std::string_view text(const Output& out) noexcept { return {out.text_, out.text_size_}; }
+  /// Calls piece(std::string_view, const Bytes*) for every run of bytes in order; the Bytes of shared ones.
+  template <class Piece>
+  static void for_each(const Output& out, Piece piece) {
+    std::size_t text_done = 0;
+    for (const Shared& shared : out.shared_) {
+      if (shared.text_before > text_done) piece(text(out).substr(text_done, shared.text_before - text_done), nullptr);
+      text_done = shared.text_before;
+      piece(shared.bytes.view(), &shared.bytes);
+    }
+    if (out.text_size_ > text_done) piece(text(out).substr(text_done), nullptr);
+  }
+  /// As many pieces, in order, as fit; returns how many.
+  static int gather(const Output& out, std::span<iovec> parts) noexcept;
+  /// Empties it; a buffer grown by a large answer is given back.
+  static void reset(Output& out) noexcept {
+    out.clear();
+    if (out.capacity_ > kKeep) [[unlikely]]
+      release(out);
+  }
+
+ private:
+  // A loop keeps a buffer of this size for good, and no larger one.
+  static constexpr std::size_t kKeep = 128 * 1024;
+
+  static void release(Output& out) noexcept;
+};
+
+}  // namespace evio::internal

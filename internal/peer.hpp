@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "evio/conn.hpp"
+#include "internal/note_queue.hpp"
+#include "internal/ref.hpp"
+
+namespace evio::internal {
+
+/// What a Conn is a handle of: a connection, or the sender of one datagram.
+/// Thread-safety: what was fixed at its making, and wake(), send() and close(), any thread; the context, its loop's
+/// thread.
+class Peer : public Counted {
+ public:
+  virtual bool wake() = 0;
+  virtual bool send(Bytes bytes) = 0;
+  virtual bool close() = 0;
+  virtual void keep(std::unique_ptr<Context> context) = 0;
+  void* kept(const std::type_info& type) const noexcept { return context_ ? context_->value(type) : nullptr; }
+
+  std::uint64_t id() const noexcept { return id_; }
+  int addr_index() const noexcept { return addr_index_; }
+  int loop_index() const noexcept { return queue_->loop_index(); }
+  const Addr& local() const noexcept { return local_; }
+  const Addr& remote() const noexcept { return remote_; }
+
+ protected:
+  Peer(std::uint64_t id, Ref<NoteQueue> queue, int addr_index, Addr local, Addr remote)
+      : id_(id),
+        queue_(std::move(queue)),
+        addr_index_(addr_index),
+        local_(std::move(local)),
+        remote_(std::move(remote)) {}
+
+  /// Becomes another peer: only while no one else holds this one.
+  void renew(std::uint64_t id, Addr local, Addr remote) noexcept {
+    id_ = id;
+    local_ = std::move(local);
+    remote_ = std::move(remote);
+  }
+
+  NoteQueue& queue() const noexcept { return *queue_; }
+  std::unique_ptr<Context>& context() noexcept { return context_; }
+
+ private:
+  std::uint64_t id_;
+  Ref<NoteQueue> queue_;
+  std::unique_ptr<Context> context_;
+  int addr_index_;
+  Addr local_;
+  Addr remote_;
+};
+
+/// Goes from a handle to what it is a handle of, and back.
+class PeerAccess {
+ public:
+  /// Takes over the hold the peer was born with.
+  static Conn adopt(Peer* peer) noexcept {
+    Conn conn;
+    conn.peer_ = peer;
+    return conn;
+  }
+  static Conn handle(Peer* peer) noexcept {
+    peer->retain();
+    return adopt(peer);
+  }
+  static Peer* peer(const Conn& conn) noexcept { return conn.peer_; }
+};
+
+}  // namespace evio::internal

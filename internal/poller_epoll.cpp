@@ -1,0 +1,84 @@
+#include <array>
+
+#include "internal/file_descriptor.hpp"
+#include "internal/poller.hpp"
+#include "internal/syscalls.hpp"
+
+namespace evio::internal {
+namespace {
+
+constexpr auto same(Readiness ours, std::uint32_t theirs) { return static_cast<std::uint32_t>(ours) == theirs; }
+static_assert(same(kReadable, EPOLLIN) && same(kWritable, EPOLLOUT) && same(kFailed, EPOLLERR) &&
+              same(kHungUp, EPOLLHUP));
+
+std::uint32_t events_of(Interest interest) {
+  switch (interest) {
+    case Interest::kRead:
+      return EPOLLIN;
+    case Interest::kWrite:
+      return EPOLLOUT;
+    case Interest::kAccept:
+      return static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLEXCLUSIVE);
+    default:
+      return 0;
+  }
+}
+
+class EpollPoller final : public Poller {
+ public:
+  explicit EpollPoller(std::error_code& err)
+      : epoll_(sys::epoll_create1(EPOLL_CLOEXEC)), wake_(sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    // Edge-triggered, so that every write(2) to the eventfd is reported once and it never has to be read: its counter
+    // would take centuries to fill. A null tag is the eventfd's; no one else's is null.
+    if (!epoll_.valid() || !wake_.valid() ||
+        control(EPOLL_CTL_ADD, wake_.get(), static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLET),
+                nullptr))
+      err = sys::last_error();
+  }
+
+  std::error_code add(int fd, Interest interest, void* tag) override {
+    return control(EPOLL_CTL_ADD, fd, events_of(interest), tag);
+  }
+  std::error_code modify(int fd, Interest interest, void* tag) override {
+    return control(EPOLL_CTL_MOD, fd, events_of(interest), tag);
+  }
+  void remove(int fd) override { control(EPOLL_CTL_DEL, fd, 0, nullptr); }
+
+  std::span<const Ready> wait(std::chrono::nanoseconds timeout) override {
+    const int count =
+        sys::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms(timeout));
+    std::size_t kept = 0;
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events_[static_cast<std::size_t>(i)];
+      if (event.data.ptr != nullptr) ready_[kept++] = {event.data.ptr, event.events};
+    }
+    return {ready_.data(), kept};
+  }
+
+  void wake() noexcept override {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = sys::write(wake_.get(), &one, sizeof one);
+  }
+
+ private:
+  std::error_code control(int op, int fd, std::uint32_t events, void* tag) {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = tag;
+    return sys::epoll_ctl(epoll_.get(), op, fd, &event) == 0 ? std::error_code() : sys::last_error();
+  }
+
+  // More than this many ready at once come with the next wait(), oldest first.
+  static constexpr std::size_t kBatch = 256;
+
+  FileDescriptor epoll_;
+  FileDescriptor wake_;
+  std::array<epoll_event, kBatch> events_;
+  std::array<Ready, kBatch> ready_;
+};
+
+}  // namespace
+
+std::unique_ptr<Poller> make_epoll_poller(std::error_code& err) { return std::make_unique<EpollPoller>(err); }
+
+}  // namespace evio::internal

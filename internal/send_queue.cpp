@@ -1,0 +1,93 @@
+#include "internal/send_queue.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "internal/bytes_access.hpp"
+#include "internal/output_access.hpp"
+#include "internal/syscalls.hpp"
+
+namespace evio::internal {
+namespace {
+
+// Less than this of a shared storage is copied: a remainder of a few bytes should not keep a whole block alive.
+constexpr std::size_t kShareFrom = 8 * 1024;
+
+}  // namespace
+
+void SendQueue::take(const Output& out, std::size_t skip) {
+  OutputAccess::for_each(out, [&](std::string_view piece, const Bytes* shared) {
+    const std::size_t cut = std::min(skip, piece.size());
+    skip -= cut;
+    if (cut == piece.size()) return;
+    if (shared != nullptr && piece.size() - cut >= kShareFrom) {
+      add_shared(shared->substr(cut));
+    } else {
+      add_text(piece.substr(cut));
+    }
+  });
+}
+
+void SendQueue::add_text(std::string_view text) {
+  if (tail_) {
+    const std::size_t fits = std::min(text.size(), tail_->capacity() - tail_used_);
+    std::memcpy(tail_->data() + tail_used_, text.data(), fits);
+    tail_used_ += fits;
+    Bytes& last = parts_.back();
+    BytesAccess::point(last, last.data(), last.size() + fits);
+    text.remove_prefix(fits);
+    if (text.empty()) return;
+  }
+  constexpr std::size_t kBlock = 16 * 1024 - sizeof(Block);
+  tail_ = Block::make(parts_.empty() ? text.size() : std::max(text.size(), kBlock));
+  tail_used_ = text.size();
+  std::memcpy(tail_->data(), text.data(), text.size());
+  Block* const block = Ref<Block>(tail_).detach();
+  parts_.push_back(BytesAccess::make(block->data(), text.size(), Ref<Counted>(block)));
+}
+
+void SendQueue::add_shared(Bytes bytes) {
+  tail_ = {};
+  parts_.push_back(std::move(bytes));
+}
+
+Sent SendQueue::write(int fd) {
+  constexpr std::size_t kParts = 64;
+  while (head_ != parts_.size()) {
+    std::array<iovec, kParts> vector;
+    std::size_t count = 0;
+    std::size_t size = 0;
+    for (std::size_t i = head_; i != parts_.size() && count != kParts; ++i) {
+      vector[count++] = {const_cast<char*>(parts_[i].data()), parts_[i].size()};
+      size += parts_[i].size();
+    }
+    const ssize_t n =
+        count == 1 ? sys::write(fd, vector[0].iov_base, size) : sys::writev(fd, vector.data(), static_cast<int>(count));
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Sent::kBlocked : Sent::kFailed;
+    drop(static_cast<std::size_t>(n));
+    if (static_cast<std::size_t>(n) < size) return Sent::kBlocked;
+  }
+  return Sent::kAll;
+}
+
+void SendQueue::drop(std::size_t written) {
+  while (head_ != parts_.size() && written >= parts_[head_].size()) {
+    written -= parts_[head_].size();
+    parts_[head_++] = {};
+  }
+  if (head_ == parts_.size()) {
+    parts_.clear();
+    head_ = 0;
+    tail_ = {};
+  } else {
+    parts_[head_].remove_prefix(written);
+    if (head_ > parts_.size() / 2) {  // half of the entries are spent: amortised over the writes that spent them
+      parts_.erase(parts_.begin(), parts_.begin() + static_cast<std::ptrdiff_t>(head_));
+      head_ = 0;
+    }
+  }
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+#include "evio/bytes.hpp"
+#include "evio/output.hpp"
+#include "internal/block.hpp"
+
+namespace evio::internal {
+
+/// How far a write got.
+enum class Sent { kAll, kBlocked, kFailed };
+
+/// The output of one connection that its socket did not take yet, oldest first. It exists only while there is some.
+/// Thread-safety: its loop's thread.
+class SendQueue {
+ public:
+  /// Adds what is in `out` from byte `skip` on: large shared bytes are shared on, the rest is copied.
+  void take(const Output& out, std::size_t skip);
+  /// Writes as much as the socket takes. kFailed leaves errno.
+  Sent write(int fd);
+
+ private:
+  void add_text(std::string_view text);
+  void add_shared(Bytes bytes);
+  void drop(std::size_t written);
+
+  std::vector<Bytes> parts_;
+  std::size_t head_ = 0;  // parts before it are sent
+  Ref<Block> tail_;       // the storage of the last part, when more text fits behind it
+  std::size_t tail_used_ = 0;
+};
+
+}  // namespace evio::internal

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+/// Each system call the library makes, once. They answer as the C library does (-1 and errno), with EINTR retried
+/// wherever the call can be repeated, and are called by their plain names, so that tests inject faults with the
+/// linker's --wrap. Thread-safety: as the system calls'.
+namespace evio::internal::sys {
+
+inline std::error_code last_error() { return {errno, std::system_category()}; }
+
+template <class Call>
+auto retried(Call call) {
+  for (;;) {
+    const auto result = call();
+    if (result != -1 || errno != EINTR) [[likely]]
+      return result;
+  }
+}
+
+inline ssize_t read(int fd, void* to, std::size_t size) {
+  return retried([&] { return ::read(fd, to, size); });
+}
+inline ssize_t write(int fd, const void* from, std::size_t size) {
+  return retried([&] { return ::write(fd, from, size); });
+}
+inline ssize_t writev(int fd, const iovec* parts, int count) {
+  return retried([&] { return ::writev(fd, parts, count); });
+}
+inline ssize_t send(int fd, const void* from, std::size_t size, int flags) {
+  return retried([&] { return ::send(fd, from, size, flags); });
+}
+inline ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+  return retried([&] { return ::sendmsg(fd, message, flags); });
+}
+inline int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
+  return retried([&] { return ::sendmmsg(fd, messages, count, flags); });
+}
+inline int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
+  return retried([&] { return ::recvmmsg(fd, messages, count, flags, nullptr); });
+}
+inline int accept4(int fd, sockaddr* peer, socklen_t* size, int flags) {
+  return retried([&] { return ::accept4(fd, peer, size, flags); });
+}
+inline int connect(int fd, const sockaddr* to, socklen_t size) {
+  return retried([&] { return ::connect(fd, to, size); });
+}
+inline int socket(int family, int type, int protocol) { return ::socket(family, type, protocol); }
+inline int bind(int fd, const sockaddr* to, socklen_t size) { return ::bind(fd, to, size); }
+inline int listen(int fd, int backlog) { return ::listen(fd, backlog); }
+inline int shutdown(int fd, int how) { return ::shutdown(fd, how); }
+inline int getsockname(int fd, sockaddr* name, socklen_t* size) { return ::getsockname(fd, name, size); }
+inline int setsockopt(int fd, int level, int option, int value) {
+  return ::setsockopt(fd, level, option, &value, sizeof value);
+}
+
+// Not retried: on Linux the descriptor is gone whatever close(2) says, and the number may be another thread's by then.
+inline int close(int fd) { return ::close(fd); }
+
+inline int epoll_create1(int flags) { return ::epoll_create1(flags); }
+inline int epoll_ctl(int epoll, int op, int fd, epoll_event* event) { return ::epoll_ctl(epoll, op, fd, event); }
+// Not retried: the caller has to work out its timeout anew.
+inline int epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {
+  return ::epoll_wait(epoll, events, count, timeout_ms);
+}
+inline int poll(pollfd* fds, nfds_t count, int timeout_ms) { return ::poll(fds, count, timeout_ms); }
+inline int eventfd(unsigned value, int flags) { return ::eventfd(value, flags); }
+inline int pipe(int fds[2]) { return ::pipe(fds); }
+inline int fcntl(int fd, int command, int value) { return ::fcntl(fd, command, value); }
+inline int ioctl(int fd, unsigned long request, int* value) { return ::ioctl(fd, request, value); }
+inline int lstat(const char* path, struct stat* info) { return ::lstat(path, info); }
+inline int unlink(const char* path) { return ::unlink(path); }
+
+}  // namespace evio::internal::sys
