@@ -13,7 +13,7 @@ namespace {
 class ActionsTest : public ModeTest {
  protected:
   static constexpr std::size_t kMoreThanSocketsHold = 8'000'000;
-  static constexpr Client::Tuning kSmall{.receive_buffer = 16'384, .send_buffer = 0};
+  static constexpr Client::Tuning kSmall{.receive_buffer = 131'072};
 };
 EVIO_INSTANTIATE(ActionsTest, all_modes());
 

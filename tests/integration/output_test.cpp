@@ -14,7 +14,7 @@ class OutputTest : public ModeTest {
  protected:
   // More than the sockets of both ends hold together, so that some of it is pending until the client reads.
   static constexpr std::size_t kMoreThanSocketsHold = 8'000'000;
-  static constexpr Client::Tuning kSmall{.receive_buffer = 16'384, .send_buffer = 0};
+  static constexpr Client::Tuning kSmall{.receive_buffer = 131'072};
 };
 EVIO_INSTANTIATE(OutputTest, all_modes());
 

@@ -19,6 +19,7 @@ class Client {
   struct Tuning {
     int receive_buffer = 0;  // SO_RCVBUF, SO_SNDBUF; 0: the system's
     int send_buffer = 0;
+    bool may_be_refused = false;  // that is no failure of the test: see connected()
   };
 
   Client() = default;

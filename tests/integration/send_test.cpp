@@ -1,0 +1,170 @@
+// Guarantee 8: send arrives in the order one thread called it, and is not lost to what is called after it.
+#include <array>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/fixture.hpp"
+#include "tests/support/handlers.hpp"
+
+namespace evio::test {
+namespace {
+
+class SendTest : public ModeTest {
+ protected:
+  // Starts a server whose one connection is conn_; calls of data are counted.
+  void start() {
+    Events handlers = events();
+    handlers.opened = [this](Conn& conn, Output&, Options&) {
+      conn_ = conn;
+      opened_.open();
+      return Action::None;
+    };
+    handlers.data = [this](Conn&, const Bytes&, Output&) {
+      data_.add();
+      return Action::None;
+    };
+    handlers.closed = [this](Conn&, const Error& err) {
+      EXPECT_FALSE(err) << err.message();
+      closed_.open();
+      return Action::None;
+    };
+    handlers.drain_timeout = kPatience;
+    server_ = std::make_unique<TestServer>(handlers, address());
+    client_ = server_->connect();
+    ASSERT_TRUE(opened_.wait());
+  }
+  void TearDown() override {
+    client_.close();
+    server_.reset();
+    ModeTest::TearDown();
+  }
+
+  Conn conn_;
+  Gate opened_;
+  Gate closed_;
+  Counter data_;
+  std::unique_ptr<TestServer> server_;
+  Client client_;
+};
+EVIO_INSTANTIATE(SendTest, all_modes());
+
+TEST_P(SendTest, ArrivesInTheOrderEachThreadCalledItAndCallsNoData) {
+  constexpr int kThreads = 4;
+  constexpr int kSends = 3'000;
+  start();
+  std::vector<std::thread> senders;
+  for (int t = 0; t < kThreads; ++t) {
+    senders.emplace_back([this, t] {
+      for (int i = 0; i < kSends; ++i) {
+        EXPECT_TRUE(conn_.send(std::to_string(t) + " " + std::to_string(i) + "\n"));
+      }
+    });
+  }
+  std::thread closer([&] {
+    for (std::thread& sender : senders) sender.join();
+    EXPECT_TRUE(conn_.close());
+  });
+  std::istringstream received(client_.receive_all());
+  closer.join();
+  std::array<int, kThreads> next{};
+  for (int t = 0, i = 0; received >> t >> i;) {
+    ASSERT_LT(t, kThreads);
+    ASSERT_EQ(i, next[static_cast<std::size_t>(t)]++);
+  }
+  for (const int count : next) EXPECT_EQ(count, kSends);
+  EXPECT_EQ(data_.value(), 0u);
+}
+
+TEST_P(SendTest, IsNotLostToACloseCalledAfterIt) {
+  start();
+  std::string expected;
+  for (unsigned i = 0; i < 50; ++i) {
+    expected += pattern(40'000, i);
+    EXPECT_TRUE(conn_.send(pattern(40'000, i)));
+  }
+  EXPECT_TRUE(conn_.close());
+  EXPECT_FALSE(conn_.send("too late"));
+  EXPECT_TRUE(client_.receive_all() == expected);
+  EXPECT_TRUE(client_.at_end()) << client_.error().message();
+  EXPECT_TRUE(closed_.wait());
+}
+
+TEST_P(SendTest, IsNotLostToAShutdownCalledAfterIt) {
+  start();
+  std::string expected;
+  for (unsigned i = 0; i < 50; ++i) {
+    expected += pattern(40'000, i);
+    EXPECT_TRUE(conn_.send(pattern(40'000, i)));
+  }
+  server_->shutdown();
+  EXPECT_TRUE(client_.receive_all() == expected);
+  EXPECT_TRUE(client_.at_end()) << client_.error().message();
+  EXPECT_FALSE(server_->wait());
+  EXPECT_TRUE(closed_.is_open());
+}
+
+TEST_P(SendTest, WhatEachSendSaidIsTrue) {
+  start();
+  // Another thread closes while this one sends: what was taken arrives, what was not does not.
+  std::thread closer([&] { conn_.close(); });
+  std::string taken;
+  for (int i = 0; i < 100'000; ++i) {
+    const std::string piece = std::to_string(i) + " ";
+    if (!conn_.send(piece)) break;
+    taken += piece;
+  }
+  closer.join();
+  EXPECT_TRUE(client_.receive_all() == taken);
+  EXPECT_TRUE(client_.at_end());
+}
+
+TEST_P(SendTest, TakesEverythingAnOutputTakes) {
+  start();
+  const std::string lvalue(100, 'l');
+  const Bytes shared = Bytes(pattern(100'000));
+  conn_.send("literal ");
+  conn_.send(std::string_view("view "));
+  conn_.send(lvalue);
+  conn_.send(std::string(100'000, 'm'));
+  conn_.send(shared);
+  conn_.send(shared.substr(10, 5));
+  conn_.send(Bytes::literal(" static"));
+  conn_.send("");
+  conn_.close();
+  const std::string expected =
+      "literal view " + lvalue + std::string(100'000, 'm') + shared.str() + shared.str().substr(10, 5) + " static";
+  EXPECT_TRUE(client_.receive_all() == expected);
+}
+
+TEST_P(SendTest, ToOneConnectionFromTheCallbacksOfOthers) {
+  std::mutex mutex;
+  std::vector<Conn> members;
+  Counter joined;
+  Events handlers = events();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    const std::lock_guard lock(mutex);
+    members.push_back(conn);
+    joined.add();
+    return Action::None;
+  };
+  handlers.data = [&](Conn&, const Bytes& in, Output&) {
+    const std::lock_guard lock(mutex);
+    for (const Conn& member : members) EXPECT_TRUE(member.send(in));
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::vector<Client> clients;
+  for (int i = 0; i < 6; ++i) clients.push_back(server.connect());
+  ASSERT_TRUE(joined.wait_for(clients.size()));
+  for (Client& speaker : clients) {
+    speaker.send_all("hello all");
+    for (Client& listener : clients) EXPECT_EQ(listener.receive(9), "hello all");
+  }
+}
+
+}  // namespace
+}  // namespace evio::test

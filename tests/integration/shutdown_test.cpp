@@ -1,0 +1,189 @@
+// Guarantee 12: Shutdown, from wherever it is asked for, ends everything and leaves nothing.
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/fixture.hpp"
+#include "tests/support/handlers.hpp"
+
+namespace evio::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ShutdownTest : public ModeTest {
+ protected:
+  void TearDown() override {
+    clients_.clear();
+    ModeTest::TearDown();
+  }
+  Events noted() {
+    Events handlers = events();
+    note_all(handlers, log_);
+    return handlers;
+  }
+  void connect(TestServer& server, std::size_t n) {
+    while (clients_.size() < n) clients_.push_back(server.connect(clients_.size() % server.handle().addrs().size()));
+    ASSERT_TRUE(log_.wait_for("opened", n));
+  }
+  void expect_ended(TestServer& server) {
+    EXPECT_FALSE(server.wait()) << server.wait().message();
+    EXPECT_EQ(server.thrown(), nullptr);
+    EXPECT_EQ(log_.count("opened"), clients_.size());
+    EXPECT_EQ(log_.count("closed"), clients_.size()) << "closed with an error, or not at all";
+    for (Client& client : clients_) client.receive_all();
+  }
+
+  EventLog log_;
+  std::vector<Client> clients_;
+};
+EVIO_INSTANTIATE(ShutdownTest, all_modes());
+
+TEST_P(ShutdownTest, FromTheHandleOnAnyThreadOnceOrOften) {
+  TestServer server(noted(), {address(), address()});
+  connect(server, 10);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 100; ++n) server.handle().shutdown();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  expect_ended(server);
+  server.handle().shutdown();
+  EXPECT_EQ(server.handle().num_loops(), loops());
+  EXPECT_EQ(server.handle().addrs().size(), 2u);
+  for (Client& client : clients_) EXPECT_TRUE(client.at_end());
+}
+
+TEST_P(ShutdownTest, FromTheHandleWithinServing) {
+  Events handlers = noted();
+  handlers.serving = [](const Server& server) {
+    server.shutdown();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  expect_ended(server);
+}
+
+TEST_P(ShutdownTest, FromTheHandleWhileServeReturns) {
+  for (int round = 0; round < 20; ++round) {
+    TestServer server(events(), address());
+    const Server handle = server.handle();
+    std::atomic<bool> stop{false};
+    std::thread caller([&] {
+      while (!stop.load(std::memory_order_relaxed)) handle.shutdown();  // relaxed: nothing else is passed on
+    });
+    EXPECT_FALSE(server.wait());
+    stop = true;
+    caller.join();
+  }
+}
+
+TEST_P(ShutdownTest, FromOpened) {
+  Events handlers = noted();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    log_.add(conn, "opened");
+    return log_.count("opened") == 6 ? Action::Shutdown : Action::None;
+  };
+  TestServer server(handlers, address());
+  connect(server, 6);
+  expect_ended(server);
+}
+
+TEST_P(ShutdownTest, FromDataAfterItsOutput) {
+  Events handlers = noted();
+  handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
+    echo(conn, in, out);
+    return Action::Shutdown;
+  };
+  TestServer server(handlers, address());
+  connect(server, 6);
+  clients_.back().send_all("bye");
+  EXPECT_EQ(clients_.back().receive_all(), "bye");
+  expect_ended(server);
+}
+
+TEST_P(ShutdownTest, FromAWake) {
+  Events handlers = noted();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    log_.add(conn, "opened");
+    if (log_.count("opened") == 6) conn.wake();
+    return Action::None;
+  };
+  handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Shutdown; };
+  TestServer server(handlers, address());
+  connect(server, 6);
+  expect_ended(server);
+}
+
+TEST_P(ShutdownTest, FromClosed) {
+  Events handlers = noted();
+  handlers.closed = [&, closed = handlers.closed](Conn& conn, const Error& err) {
+    closed(conn, err);
+    return Action::Shutdown;
+  };
+  TestServer server(handlers, address());
+  connect(server, 6);
+  clients_.front().shutdown_write();
+  expect_ended(server);
+}
+
+TEST_P(ShutdownTest, FromDetached) {
+  Events handlers = noted();
+  handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Detach; };
+  handlers.detached = [&](Conn& conn, DetachedConn) {
+    log_.add(conn, "closed");  // for the count: this one ends here
+    return Action::Shutdown;
+  };
+  TestServer server(handlers, address());
+  connect(server, 6);
+  clients_.front().send_all("x");
+  expect_ended(server);
+}
+
+TEST_P(ShutdownTest, FromTick) {
+  Events handlers = noted();
+  handlers.tick = [&](std::chrono::nanoseconds& delay) {
+    delay = 1ms;
+    return log_.count("opened") == 6 ? Action::Shutdown : Action::None;
+  };
+  TestServer server(handlers, address());
+  connect(server, 6);
+  expect_ended(server);
+}
+
+TEST_P(ShutdownTest, FromEveryLoopAtOnce) {
+  Events handlers = noted();
+  handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Shutdown; };
+  TestServer server(handlers, address());
+  connect(server, 12);
+  for (Client& client : clients_) client.send_all("x");
+  expect_ended(server);
+}
+
+TEST_P(ShutdownTest, WhileConnectionsPourIn) {
+  for (int round = 0; round < 10; ++round) {
+    EventLog log;
+    Events handlers = events();
+    note_all(handlers, log);
+    TestServer server(handlers, address());
+    std::thread pouring([addr = server.addr()] {
+      std::vector<Client> clients;
+      do {
+        clients.emplace_back(addr, Client::Tuning{.may_be_refused = true});
+      } while (clients.back().connected() && clients.size() < 400);
+    });
+    EXPECT_TRUE(log.wait_for("opened", 5));
+    server.shutdown();
+    EXPECT_FALSE(server.wait());
+    pouring.join();
+    std::size_t closed = 0;
+    for (const std::string& event : log.all()) closed += event.starts_with("closed") ? 1 : 0;
+    EXPECT_EQ(log.count("opened"), closed);
+  }
+}
+
+}  // namespace
+}  // namespace evio::test
