@@ -1,5 +1,6 @@
 #include "evio/conn.hpp"
 
+#include "internal/bytes_access.hpp"
 #include "internal/peer.hpp"
 
 namespace evio {
@@ -15,7 +16,11 @@ int Conn::loop_index() const noexcept { return peer_ == nullptr ? 0 : peer_->loo
 
 bool Conn::wake() const { return peer_ != nullptr && peer_->wake(); }
 bool Conn::close() const { return peer_ != nullptr && peer_->close(); }
-bool Conn::send_bytes(Bytes x) const { return peer_ != nullptr && peer_->send(std::move(x)); }
+bool Conn::send_bytes(Bytes x) const {
+  if (peer_ == nullptr) return false;
+  // It may leave later than the call lasts that it was lent for.
+  return peer_->send(internal::BytesAccess::is_borrowed(x) ? Bytes::copy(x.view()) : std::move(x));
+}
 
 void Conn::keep(std::unique_ptr<internal::Context> context) const {
   if (peer_ != nullptr) peer_->keep(std::move(context));

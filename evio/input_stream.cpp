@@ -81,7 +81,10 @@ void InputStream::keep(const Bytes& rest) {
   Counted* const storage = BytesAccess::storage(rest);
   if (rest.empty()) {
     forget();
-  } else if (storage != nullptr && (storage == buffer_ || rest.size() >= kShareFrom)) {
+  } else if (storage != nullptr && storage == buffer_) {
+    kept_ = rest;
+  } else if (storage != nullptr && rest.size() >= kShareFrom && !BytesAccess::is_borrowed(rest)) {
+    forget();
     kept_ = rest;
   } else {
     Bytes copy = Bytes::copy(rest.view());

@@ -17,6 +17,11 @@ class BytesAccess {
     bytes.size_ = size;
   }
   static Counted* storage(const Bytes& bytes) noexcept { return bytes.storage_; }
+
+  /// Bytes that are overwritten once the call they were made for is over (Options::reuse_input_buffer): whoever wants
+  /// to keep them past it has to copy. Their storage is a mark, held by everyone and freed by no one.
+  static Bytes borrow(std::string_view text) noexcept;
+  static bool is_borrowed(const Bytes& bytes) noexcept;
 };
 
 }  // namespace evio::internal

@@ -19,13 +19,13 @@ class InputBuffer {
 
   InputBuffer();
 
-  /// Where to read next; never less than a quarter of kSize. Lives until recycle().
-  std::span<char> room() noexcept;
+  /// Where to read next; never less than a quarter of kSize. Lives until recycle(). Throws std::bad_alloc.
+  std::span<char> room();
   /// The first n bytes of room() as what a handler gets: with a share in the storage, or as a plain view.
   const Bytes& filled(std::size_t n) noexcept;
   Bytes filled_view(std::size_t n) noexcept;
   /// The handler is done: makes room again. What no one kept is poisoned under AddressSanitizer.
-  void recycle() {
+  void recycle() noexcept {
     if (block_->unshared()) [[likely]] {
       start_ = 0;
       poison_all();
@@ -36,7 +36,7 @@ class InputBuffer {
 
  private:
   void renew();
-  void pass_over();
+  void pass_over() noexcept;
   void poison_all() noexcept;
 
   Bytes input_;  // holds the block; points at what was read last

@@ -10,7 +10,7 @@ namespace {
 using std::chrono::nanoseconds;
 
 // A producer that never stops must not keep the loop from its sockets.
-constexpr std::size_t kNotesPerTurn = 4096;
+constexpr std::size_t kNotesPerTurn = 1024;
 
 Connection& connection_of(const Conn& conn) { return static_cast<Connection&>(*PeerAccess::peer(conn)); }
 
@@ -23,7 +23,7 @@ Loop::Loop(int index, std::unique_ptr<Poller> poller, const Events& events, Serv
       index_(index),
       poller_(std::move(poller)),
       queue_(new NoteQueue(index, *poller_)),
-      random_(std::random_device()()) {
+      random_(static_cast<std::minstd_rand::result_type>(Clock::now().time_since_epoch().count() + 7919 * index)) {
   accepted_.reserve(64);
 }
 
@@ -132,7 +132,8 @@ void Loop::look_around() {
 }
 
 nanoseconds Loop::time_to_wait() const {
-  if (more_notes_) return nanoseconds(0);
+  // A callback's own notes arm the queue without waking the poller.
+  if (more_notes_ || queue_->armed()) return nanoseconds(0);
   Clock::time_point until = std::min({next_tick_, next_resume_, drain_until_});
   if (!lingering_.empty()) until = std::min(until, lingering_.first()->linger_until());
   if (until == kNever) return nanoseconds(-1);
@@ -180,11 +181,18 @@ void Loop::begin_shutdown() {
   }
   for (Connection* c = open_.first(); c != nullptr; c = ConnectionList::next(*c)) c->request(Action::Close);
   // No send is taken any more; those taken before are all in the queue.
-  do work_off_notes();
-  while (more_notes_);
+  do {
+    work_off_notes();
+  } while (more_notes_);
   for (Connection *c = open_.first(), *next = nullptr; c != nullptr; c = next) {
     next = ConnectionList::next(*c);
     dispatch(*c, c->blocked() ? Step::kWait : Step::kAct);
+  }
+  for (Connection *c = lingering_.first(), *next = nullptr; c != nullptr; c = next) {
+    next = ConnectionList::next(*c);
+    if (drain.count() > 0 && has_unacknowledged(*c)) continue;
+    lingering_.remove(*c);
+    discard(*c);
   }
 }
 

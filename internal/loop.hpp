@@ -103,6 +103,8 @@ class Loop {
   Step lost_contact(Connection& c, const char* call, std::error_code code);
   void heed(Connection& c, Action action);
   void leave(Connection& c);
+  static bool has_unacknowledged(const Connection& c);
+  bool has_drained(const Connection& c) const;
   bool discard_input(Connection& c);
   void discard(Connection& c);
   bool announce();

@@ -19,13 +19,13 @@ Error connection_error(const Connection& c, std::string_view call, std::error_co
                          c.remote().to_string() + ": " + code.message());
 }
 
+}  // namespace
+
 // True while the kernel still holds output that the peer has not acknowledged (tcp(7), unix(7): SIOCOUTQ).
-bool has_unacknowledged(const Connection& c) {
+bool Loop::has_unacknowledged(const Connection& c) {
   int bytes = 0;
   return c.remote().network() == "tcp" && sys::ioctl(c.fd(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
-
-}  // namespace
 
 Loop::Step Loop::first_step(const Connection& c) const noexcept {
   switch (c.stage()) {
@@ -45,6 +45,7 @@ void Loop::dispatch(Connection& c, Step step) noexcept {
       step = take(c, step);
     } catch (const std::exception& e) {  // no memory: it costs this connection
       out_.clear();
+      input_.recycle();
       c.fail(Error(std::make_error_code(std::errc::not_enough_memory), e.what()));
       c.drop_pending();
       c.cut_off();
@@ -251,8 +252,13 @@ void Loop::leave(Connection& c) {
   balancer_.release(index_);
 }
 
+// When the server shuts down, only output that had to wait for the peer makes it wait further, until that has arrived.
+bool Loop::has_drained(const Connection& c) const {
+  return c.interest() == Interest::kWrite && events_.drain_timeout.count() > 0 && has_unacknowledged(c);
+}
+
 Loop::Step Loop::close(Connection& c) {
-  const bool linger = !c.is_cut_off() && (!stopping_ || (events_.drain_timeout.count() > 0 && has_unacknowledged(c)));
+  const bool linger = !c.is_cut_off() && (!stopping_ || has_drained(c));
   leave(c);
   const Error err = c.take_failure();
   if (events_.closed) guarded([&] { return events_.closed(c.self(), err); });

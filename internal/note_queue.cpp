@@ -11,7 +11,13 @@ namespace evio::internal {
 bool NoteQueue::post(Note&& note) noexcept {
   if (!enter()) return false;
   const bool enqueued = notes_.enqueue(std::move(note));
-  arm_and_leave();
+  if (on_loop_thread()) {
+    // relaxed, then release: the loop looks at the flag itself before it waits again.
+    state_.fetch_or(kArmed, std::memory_order_relaxed);
+    leave();
+  } else {
+    arm_and_leave();
+  }
   return enqueued;
 }
 

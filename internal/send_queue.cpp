@@ -22,7 +22,7 @@ void SendQueue::take(const Output& out, std::size_t skip) {
     const std::size_t cut = std::min(skip, piece.size());
     skip -= cut;
     if (cut == piece.size()) return;
-    if (shared != nullptr && piece.size() - cut >= kShareFrom) {
+    if (shared != nullptr && piece.size() - cut >= kShareFrom && !BytesAccess::is_borrowed(*shared)) {
       add_shared(shared->substr(cut));
     } else {
       add_text(piece.substr(cut));
