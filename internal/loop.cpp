@@ -87,7 +87,7 @@ std::size_t Loop::work_off(std::span<Note> notes) {
       return count;
     }
     case Note::Kind::kWake:
-      if (c.take_wake() && open) dispatch(c, Step::kWake);
+      if (c.take_wake() && open && !c.closing()) dispatch(c, Step::kWake);
       break;
     case Note::Kind::kClose:
       if (!open) break;
