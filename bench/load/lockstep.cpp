@@ -35,15 +35,14 @@ int run_lockstep(const Options& options) {
   };
   for (int i = 0; i < options.connections; ++i) {
     connections.push_back(connect_tcp(options.port, static_cast<std::uint64_t>(i), true));
-    const auto number = static_cast<std::uint64_t>(i);
-    send_all(connection(number), message(number));
-    if (!receive_all(connection(number), message(number), buffer)) wrong_byte();
   }
   run_ahead_of_others();
   for (std::uint64_t first = 0; first < options.messages; first += batch) {
     for (std::uint64_t i = first; i < first + batch; ++i) send_all(connection(i), message(i));
     for (std::uint64_t i = first; i < first + batch; ++i) {
-      if (!receive_all(connection(i), message(i), buffer)) wrong_byte();
+      for (int reply = 0; reply < options.replies; ++reply) {
+        if (!receive_all(connection(i), message(i), buffer)) wrong_byte();
+      }
     }
   }
   std::printf("messages=%llu\n", static_cast<unsigned long long>(options.messages));

@@ -25,6 +25,7 @@ cxxopts::Options describe(load::Options& to) {
   add("seconds", "seconds of the measurement", cxxopts::value(to.seconds));
   add("messages", "lockstep: how many", cxxopts::value(to.messages));
   add("batch", "lockstep: messages in flight", cxxopts::value(to.batch));
+  add("replies", "lockstep: how often each message comes back", cxxopts::value(to.replies));
   add("base", "idle: connections before the first reading of memory", cxxopts::value(to.base));
   add("burst-connections", "idle: how many then carry a burst", cxxopts::value(to.burst_connections));
   add("burst", "idle: bytes of a burst", cxxopts::value(to.burst));

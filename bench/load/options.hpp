@@ -18,6 +18,7 @@ struct Options {
   double seconds = 1;
   std::uint64_t messages = 0;
   int batch = 1;
+  int replies = 1;
   int base = 1000;
   int burst_connections = 0;
   std::size_t burst = 1 << 20;

@@ -39,7 +39,7 @@ class Pattern {
 
  private:
   static constexpr std::size_t kPeriod = 65521;  // prime: no message size divides it
-  static constexpr std::size_t kTurns = 4;
+  static constexpr std::size_t kTurns = 5;
   static constexpr std::uint64_t kStride = 7919;
 
   std::vector<char> table_;

@@ -13,6 +13,8 @@ struct Options {
   int port;
   int loops;
   int udp;
+  int gather; /* the servers that answer by another thread: how many messages it takes at a time, */
+  int each;   /* and how often it sends each of them */
 };
 
 struct Options parse_options(int argc, char** argv);
