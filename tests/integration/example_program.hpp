@@ -1,0 +1,53 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/support/client.hpp"
+#include "tests/support/unique_fd.hpp"
+
+namespace evio::test {
+
+/// One of the examples' programs, run in a folder of its own. What it writes to stdout and stderr is read in one
+/// stream. Destroyed, it is killed if it still runs. Thread-safety: one thread at a time.
+class Program {
+ public:
+  Program(const std::string& path, const std::vector<std::string>& args);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  /// The port it says it listens on, once it does; 0, and a failed test, when it does not.
+  int port();
+  /// A client of that port.
+  Client connect();
+  /// A client of the unix socket called so in its folder.
+  Client connect_unix(const std::string& name);
+
+  /// Waits until it has written `text`; false when it does not.
+  bool wait_for(std::string_view text);
+  /// All that it wrote so far.
+  const std::string& written() const { return written_; }
+  /// A file in its folder.
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  /// The memory it holds, in bytes (VmRSS, proc(5)).
+  std::size_t memory() const;
+
+  void signal(int number) const;
+  /// Waits until it has ended. Its exit status, or 128 and the signal that ended it.
+  int wait();
+
+ private:
+  bool read_more();
+
+  std::string folder_;
+  std::string written_;
+  UniqueFd output_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace evio::test
