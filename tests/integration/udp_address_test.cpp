@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 
 #include <cstring>
@@ -10,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/datagram_test.hpp"
+#include "tests/support/datagram_fixture.hpp"
 #include "tests/support/process.hpp"
 
 namespace evio::test {
@@ -59,9 +60,11 @@ TEST_P(UdpAddressTest, SendAnswersFromThereToo) {
   std::mutex mutex;
   Events handlers = events();
   handlers.data = [&](Conn& conn, const Bytes& in, Output&) {
+    {
+      const std::lock_guard lock(mutex);
+      kept.push_back(conn);
+    }
     EXPECT_TRUE(conn.send(in));
-    const std::lock_guard lock(mutex);
-    kept.push_back(conn);
     return Action::None;
   };
   TestServer server(handlers, address());
@@ -105,14 +108,25 @@ TEST_F(UdpFamiliesTest, OneSocketServesBoth) {
   }
 }
 
-TEST_F(UdpFamiliesTest, ANameHasBoth) {
+// Whether the name has an address of this family here: many an /etc/hosts gives localhost but one.
+bool resolves_to(const char* name, int family) {
+  addrinfo hints{};
+  hints.ai_family = family;
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(name, nullptr, &hints, &found) != 0) return false;
+  ::freeaddrinfo(found);
+  return true;
+}
+
+TEST_F(UdpFamiliesTest, ANameHasBothWhereItResolvesToBoth) {
   Events handlers;
   handlers.num_loops = 2;
   handlers.data = tell_addresses;
   TestServer server(handlers, "udp://localhost:0");
   ASSERT_EQ(server.handle().addrs().size(), 1u);
   expect_told({"127.0.0.1", server.addr().port(), "127.0.0.1"}, "127.0.0.1");
-  expect_told({"::1", server.addr().port()}, "::1");
+  if (resolves_to("localhost", AF_INET6)) expect_told({"::1", server.addr().port()}, "::1");
 }
 
 TEST_F(UdpFamiliesTest, AFourOrSixServesOnlyThat) {
@@ -173,13 +187,17 @@ TEST_F(UdpFamiliesTest, ALinkLocalAddressKeepsItsInterface) {
 
 // A datagram to all nodes of a link was sent to no address that one could answer from.
 TEST_F(UdpFamiliesTest, AMulticastIsAnswered) {
+  const std::string own = link_local_address();
+  if (own.empty()) GTEST_SKIP() << "no interface has a link-local address";
   for (const std::string scheme : {"udp6", "udp"}) {
     Events handlers;
     handlers.data = tell_addresses;
     TestServer server(handlers, scheme + "://:0");
-    DatagramClient client("ff02::1%lo", server.addr().port(), "::1");
+    DatagramClient client("ff02::1" + own.substr(own.find('%')), server.addr().port(), own);
     client.send("who?");
-    EXPECT_EQ(client.receive().text.substr(0, 4), "udp ") << scheme;
+    const Packet answer = client.receive();
+    EXPECT_EQ(answer.from, "[" + own + "]:" + std::to_string(server.addr().port())) << scheme;
+    EXPECT_EQ(answer.text, expected_of(client, own)) << scheme;
   }
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/datagram_test.hpp"
+#include "tests/support/datagram_fixture.hpp"
 #include "tests/support/handlers.hpp"
 
 namespace evio::test {

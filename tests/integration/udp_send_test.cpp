@@ -7,7 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "tests/support/datagram_test.hpp"
+#include "tests/support/datagram_fixture.hpp"
 
 namespace evio::test {
 namespace {
