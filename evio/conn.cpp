@@ -16,6 +16,8 @@ int Conn::loop_index() const noexcept { return peer_ == nullptr ? 0 : peer_->loo
 
 bool Conn::wake() const { return peer_ != nullptr && peer_->wake(); }
 bool Conn::close() const { return peer_ != nullptr && peer_->close(); }
+bool Conn::send_text(std::string_view x) const { return peer_ != nullptr && peer_->send_text(x); }
+
 bool Conn::send_bytes(Bytes x) const {
   if (peer_ == nullptr) return false;
   // It may leave later than the call lasts that it was lent for.

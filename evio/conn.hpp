@@ -84,9 +84,9 @@ class Conn {
   /// Adds x to what the connection sends, in the order this thread calls it, without calling data. Returns false, and
   /// sends nothing, when the connection is gone or closing. For a datagram's Conn: sends one datagram to that peer at
   /// once; false when it could not be sent. From any thread; runs no callback inline, so locks may be held.
-  bool send(std::string_view x) const { return send_bytes(Bytes::copy(x)); }
-  bool send(const char* x) const { return send(std::string_view(x)); }
-  bool send(const std::string& x) const { return send(std::string_view(x)); }
+  bool send(std::string_view x) const { return send_text(x); }
+  bool send(const char* x) const { return send_text(x); }
+  bool send(const std::string& x) const { return send_text(x); }
   bool send(std::string&& x) const { return send_bytes(Bytes(std::move(x))); }
   bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
@@ -106,6 +106,7 @@ class Conn {
   static void release(internal::Peer* peer) noexcept;
   void keep(std::unique_ptr<internal::Context> context) const;
   void* kept(const std::type_info& type) const noexcept;
+  bool send_text(std::string_view x) const;
   bool send_bytes(Bytes x) const;
 
   internal::Peer* peer_ = nullptr;

@@ -16,8 +16,8 @@ class Counted {
   void retain() noexcept { holders_.fetch_add(1, std::memory_order_relaxed); }
 
   // acq_rel: what every holder did happens before the disposal by the last.
-  void release() noexcept {
-    if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) dispose();
+  void release(std::uint32_t holds = 1) noexcept {
+    if (holders_.fetch_sub(holds, std::memory_order_acq_rel) == holds) dispose();
   }
 
   // acquire: pairs with release() of the holder before, whose reads must be over when its bytes are overwritten.

@@ -9,6 +9,11 @@ namespace evio {
 
 Output::~Output() { std::free(text_); }
 
+Output& Output::append_growing(std::string_view x) {
+  grow(x.size());
+  return append(x);
+}
+
 void Output::grow(std::size_t more) {
   constexpr std::size_t kFirst = 4096;
   if (more > static_cast<std::size_t>(-1) / 2 - text_size_) throw std::length_error("evio::Output is too long");

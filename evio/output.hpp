@@ -31,18 +31,28 @@ class Output {
 
   /// Replaces what this call has added by x: a view, a literal or a string is copied; a std::string that is moved in
   /// and Bytes are taken over without copying when they are large (16 KiB and more).
-  Output& operator=(std::string_view x) { return clear(), append(x); }
-  Output& operator=(const char* x) { return clear(), append(x); }
-  Output& operator=(const std::string& x) { return clear(), append(x); }
+  Output& operator=(std::string_view x) {
+    if (x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
+      return clear(), append(x);
+    return replace(x);
+  }
+  Output& operator=(const char* x) { return *this = std::string_view(x); }
+  Output& operator=(const std::string& x) { return *this = std::string_view(x); }
   Output& operator=(std::string&& x) { return clear(), append(std::move(x)); }
-  Output& operator=(const Bytes& x) { return clear(), append(x); }
+  Output& operator=(const Bytes& x) {
+    if (x.size() >= kShareFrom || x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
+      return clear(), append(x);
+    return replace(x.view());
+  }
   Output& operator=(Bytes&& x) { return clear(), append(std::move(x)); }
 
   /// Adds x behind what is there; taken over or copied as by operator=.
   Output& append(std::string_view x) {
-    if (x.size() > capacity_ - text_size_) grow(x.size());
-    if (!x.empty()) std::memcpy(text_ + text_size_, x.data(), x.size());
-    text_size_ += x.size();
+    if (x.size() > capacity_ - text_size_) [[unlikely]]
+      return append_growing(x);
+    char* const to = text_ + text_size_;
+    text_size_ += x.size();  // before the copy: nothing has to be kept across the call
+    if (!x.empty()) std::memcpy(to, x.data(), x.size());
     return *this;
   }
   Output& append(const char* x) { return append(std::string_view(x)); }
@@ -86,6 +96,13 @@ class Output {
     Bytes bytes;
   };
 
+  // In place of all there is, where that fits.
+  Output& replace(std::string_view x) noexcept {
+    text_size_ = x.size();
+    if (!x.empty()) std::memcpy(text_, x.data(), x.size());
+    return *this;
+  }
+  Output& append_growing(std::string_view x);
   void grow(std::size_t more);
   Output& share(Bytes x);
   void clear_shared() noexcept;

@@ -11,6 +11,12 @@ class BytesAccess {
   static Bytes make(const char* data, std::size_t size, Ref<Counted> storage) noexcept {
     return Bytes(data, size, storage.detach());
   }
+  /// The hold of the storage, which is the caller's from now on; the Bytes are empty.
+  static Counted* release(Bytes& bytes) noexcept {
+    bytes.data_ = nullptr;
+    bytes.size_ = 0;
+    return std::exchange(bytes.storage_, nullptr);
+  }
   /// Points at another run of the same storage.
   static void point(Bytes& bytes, const char* data, std::size_t size) noexcept {
     bytes.data_ = data;

@@ -11,17 +11,53 @@ bool Connection::wake() {
   // release: pairs with take_wake().
   const std::uint32_t before = asked_.fetch_or(kWoken, std::memory_order_release);
   if ((before & kClosing) != 0) return false;
-  if ((before & kWoken) == 0 && !queue().post({Note::Kind::kWake, PeerAccess::handle(this), {}})) queue().lose();
+  if ((before & kWoken) == 0 && !queue().post(Note::about(Note::Kind::kWake, *this))) queue().lose();
   return true;
 }
 
 bool Connection::send(Bytes bytes) {
+  if (queue().on_loop_thread()) return send_here(&bytes, {});
+  if (bytes.size() <= Note::kLongestText) return send_text(bytes.view());
+  return begin_send() && post_send(Note::send(*this, std::move(bytes)));
+}
+
+bool Connection::send_text(std::string_view text) {
+  if (queue().on_loop_thread()) return send_here(nullptr, text);
+  if (text.size() > Note::kLongestText) return !closing() && send(Bytes::copy(text));
+  return begin_send() && post_send(Note::send_text(*this, text));
+}
+
+// In a callback of the loop's own: straight behind what is pending, so that it leaves before what that callback, or a
+// later one, returns.
+bool Connection::send_here(const Bytes* bytes, std::string_view text) noexcept {
+  if (closing()) return false;
+  try {
+    if (!unsent_ && !queue().post(Note::about(Note::Kind::kFlush, *this))) return false;
+    if (pending_ == nullptr) pending_ = std::make_unique<SendQueue>();
+    unsent_ = true;
+    if (bytes != nullptr) {
+      pending_->add(*bytes);
+    } else {
+      pending_->add_text(text);
+    }
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+// Counts one more send under way, unless the connection is closing.
+bool Connection::begin_send() noexcept {
   // relaxed: the flag and the count are all that matters here; the bytes travel with the note.
   std::uint32_t before = asked_.load(std::memory_order_relaxed);
   do {
     if ((before & kClosing) != 0) return false;
   } while (!asked_.compare_exchange_weak(before, before + kSend, std::memory_order_relaxed));
-  if (queue().post({Note::Kind::kSend, PeerAccess::handle(this), std::move(bytes)})) return true;
+  return true;
+}
+
+bool Connection::post_send(Note note) noexcept {
+  if (queue().post(note)) return true;
   sends_done(1);
   queue().lose();
   return false;
@@ -29,7 +65,7 @@ bool Connection::send(Bytes bytes) {
 
 bool Connection::close() {
   if ((asked_.fetch_or(kClosing, std::memory_order_relaxed) & kClosing) != 0) return false;
-  if (!queue().post({Note::Kind::kClose, PeerAccess::handle(this), {}})) queue().lose();
+  if (!queue().post(Note::about(Note::Kind::kClose, *this))) queue().lose();
   return true;
 }
 
@@ -51,27 +87,25 @@ void Connection::apply(const Options& options) noexcept {
 }
 
 Sent Connection::transmit(const Output& out) {
-  std::size_t written = 0;
-  if (!blocked()) {
-    ssize_t n = 0;
-    if (OutputAccess::is_text(out)) [[likely]] {
-      const std::string_view text = OutputAccess::text(out);
-      n = sys::write(fd(), text.data(), text.size());
-    } else {
-      std::array<iovec, 64> parts;
-      n = sys::writev(fd(), parts.data(), OutputAccess::gather(out, parts));
-    }
-    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return Sent::kFailed;
-    written = n < 0 ? 0 : static_cast<std::size_t>(n);
-    if (written == out.size()) [[likely]]
-      return Sent::kAll;
-    pending_ = std::make_unique<SendQueue>();
+  if (blocked()) {
+    pending_->take(out, 0);
+    return unsent_ ? flush() : Sent::kBlocked;
   }
-  pending_->take(out, written);
+  std::array<iovec, 64> parts;
+  return keep_rest(out, sys::writev(fd(), parts.data(), OutputAccess::gather(out, parts)));
+}
+
+Sent Connection::keep_rest(const Output& out, ssize_t written) {
+  if (written < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return Sent::kFailed;
+  const std::size_t done = written < 0 ? 0 : static_cast<std::size_t>(written);
+  if (done == out.size()) return Sent::kAll;
+  pending_ = std::make_unique<SendQueue>();
+  pending_->take(out, done);
   return Sent::kBlocked;
 }
 
 Sent Connection::flush() {
+  unsent_ = false;
   const Sent sent = pending_->write(fd());
   if (sent == Sent::kAll) pending_.reset();
   return sent;

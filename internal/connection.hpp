@@ -32,6 +32,7 @@ class Connection final : public Peer, public Source {
   // Any thread.
   bool wake() override;
   bool send(Bytes bytes) override;
+  bool send_text(std::string_view text) override;
   bool close() override;
 
   // What other threads asked for.
@@ -57,13 +58,20 @@ class Connection final : public Peer, public Source {
   void apply(const Options& options) noexcept;
 
   // The output.
-  /// True while the socket has not taken everything.
+  /// True while there is output that the socket has not taken.
   bool blocked() const noexcept { return pending_ != nullptr; }
+  /// True when some of that was added by send() in a callback of this loop: no one has tried to write it yet.
+  bool unsent() const noexcept { return unsent_; }
   /// Sends `out` behind what is pending, or keeps what the socket does not take. kFailed leaves errno.
   Sent transmit(const Output& out);
+  /// The second half of transmit(): write(2) said `written`.
+  Sent keep_rest(const Output& out, ssize_t written);
   /// Goes on with what is pending.
   Sent flush();
-  void drop_pending() noexcept { pending_.reset(); }
+  void drop_pending() noexcept {
+    pending_.reset();
+    unsent_ = false;
+  }
 
   // The end.
   Action action() const noexcept { return action_; }
@@ -99,6 +107,9 @@ class Connection final : public Peer, public Source {
   static constexpr std::uint32_t kSend = 4;
 
   void keep(std::unique_ptr<Context> context) override;
+  bool send_here(const Bytes* bytes, std::string_view text) noexcept;
+  bool begin_send() noexcept;
+  bool post_send(Note note) noexcept;
 
   FileDescriptor fd_;
   std::atomic<std::uint32_t> asked_{0};
@@ -107,6 +118,7 @@ class Connection final : public Peer, public Source {
   Action action_ = Action::None;
   bool reuses_input_ = false;
   bool cut_off_ = false;
+  bool unsent_ = false;
   std::unique_ptr<SendQueue> pending_;
   Conn self_;
   std::unique_ptr<Error> failure_;

@@ -62,9 +62,9 @@ void DatagramRoute::address(msghdr& message) noexcept {
   message.msg_controllen = control_size;
 }
 
-bool Datagram::send(Bytes bytes) {
+bool Datagram::send_text(std::string_view text) {
   const NoteQueue::Guard guard(queue());
-  return guard.entered() && socket_->send(route_, bytes.view());
+  return guard.entered() && socket_->send(route_, text);
 }
 
 void Datagram::renew(std::uint64_t id, Addr local, const DatagramRoute& route) {

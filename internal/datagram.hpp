@@ -38,7 +38,8 @@ class Datagram final : public Peer {
 
   bool wake() override { return false; }
   /// Sends at once, from the calling thread: only so it can say whether that was possible.
-  bool send(Bytes bytes) override;
+  bool send(Bytes bytes) override { return send_text(bytes.view()); }
+  bool send_text(std::string_view text) override;
   bool close() override { return false; }
 
   /// For the next datagram, when no one has kept a handle of this one.

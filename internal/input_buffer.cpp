@@ -1,48 +1,29 @@
 #include "internal/input_buffer.hpp"
 
+#include <algorithm>
 #include <utility>
-
-#include "internal/bytes_access.hpp"
-#include "internal/poison.hpp"
 
 namespace evio::internal {
 
-InputBuffer::InputBuffer() { renew(); }
-
-std::span<char> InputBuffer::room() {
-  if (start_ > kSize - kSize / 4) [[unlikely]]
-    renew();
-  char* const from = block_->data() + start_;
-  const std::size_t size = kSize - start_;
-  unpoison(from, size);
-  return {from, size};
-}
-
-const Bytes& InputBuffer::filled(std::size_t n) noexcept {
-  char* const from = block_->data() + start_;
-  poison(from + n, kSize - start_ - n);
-  BytesAccess::point(input_, from, n);
-  return input_;
-}
-
-Bytes InputBuffer::filled_view(std::size_t n) noexcept { return BytesAccess::borrow(filled(n).view()); }
-
 void InputBuffer::renew() {
-  if (block_ != nullptr && block_->unshared()) {  // let go of meanwhile
-    start_ = 0;
-    return;
+  if (block_ == nullptr || !block_->unshared()) {  // it may have been let go of meanwhile
+    Ref<Block> block = Block::make(kSize);
+    block_ = block.get();
+    input_ = BytesAccess::make(block_->data(), 0, Ref<Counted>(block.detach()));
   }
-  Ref<Block> block = Block::make(kSize);
-  block_ = block.get();
-  start_ = 0;
-  input_ = BytesAccess::make(block_->data(), 0, Ref<Counted>(block.detach()));
+  rewind();
 }
 
 void InputBuffer::pass_over() noexcept {
   constexpr std::size_t kAlign = 16;  // AddressSanitizer's granules are 8 bytes: neighbours must not share one
-  start_ += (input_.size() + kAlign - 1) / kAlign * kAlign;
+  const std::size_t used = std::min(room_, (input_.size() + kAlign - 1) / kAlign * kAlign);
+  next_ += used;
+  room_ -= used;
 }
 
-void InputBuffer::poison_all() noexcept { poison(block_->data(), kSize); }
+const Bytes& InputBuffer::lend() noexcept {
+  lent_ = BytesAccess::borrow(input_.view());
+  return lent_;
+}
 
 }  // namespace evio::internal

@@ -5,6 +5,8 @@
 
 #include "evio/bytes.hpp"
 #include "internal/block.hpp"
+#include "internal/bytes_access.hpp"
+#include "internal/poison.hpp"
 
 namespace evio::internal {
 
@@ -17,18 +19,29 @@ class InputBuffer {
   /// cache.
   static constexpr std::size_t kSize = 64 * 1024;
 
-  InputBuffer();
+  InputBuffer() { renew(); }
 
   /// Where to read next; never less than a quarter of kSize. Lives until recycle(). Throws std::bad_alloc.
-  std::span<char> room();
-  /// The first n bytes of room() as what a handler gets: with a share in the storage, or as a plain view.
-  const Bytes& filled(std::size_t n) noexcept;
-  Bytes filled_view(std::size_t n) noexcept;
+  std::span<char> room() {
+    if (room_ < kSize / 4) [[unlikely]]
+      renew();
+    unpoison(next_, room_);
+    return {next_, room_};
+  }
+  /// The first n bytes of room() as what a handler gets: sharing the storage, or lent for the call only.
+  const Bytes& filled(std::size_t n, bool lent) noexcept {
+    poison(next_ + n, room_ - n);
+    BytesAccess::point(input_, next_, n);
+    if (lent) [[unlikely]]
+      return lend();
+    return input_;
+  }
   /// The handler is done: makes room again. What no one kept is poisoned under AddressSanitizer.
   void recycle() noexcept {
     if (block_->unshared()) [[likely]] {
-      start_ = 0;
-      poison_all();
+      if (room_ != kSize) [[unlikely]]
+        rewind();
+      poison(next_, room_);
     } else {
       pass_over();
     }
@@ -37,11 +50,17 @@ class InputBuffer {
  private:
   void renew();
   void pass_over() noexcept;
-  void poison_all() noexcept;
+  const Bytes& lend() noexcept;
+  void rewind() noexcept {
+    next_ = block_->data();
+    room_ = kSize;
+  }
 
   Bytes input_;  // holds the block; points at what was read last
+  Bytes lent_;
   Block* block_ = nullptr;
-  std::size_t start_ = 0;  // what is before it may be kept by somebody
+  char* next_ = nullptr;  // what is before it may be kept by somebody
+  std::size_t room_ = 0;  // from there to the end
 };
 
 }  // namespace evio::internal

@@ -16,6 +16,9 @@
 #include "internal/poller.hpp"
 #include "internal/server_state.hpp"
 
+// What every message passes through is compiled into one function: see loop_steady.hpp.
+#define EVIO_HOT [[gnu::always_inline]]
+
 namespace evio::internal {
 
 /// One event loop: waits, works off notes, accepts, and takes each ready connection from state to state.
@@ -57,13 +60,8 @@ class Loop {
     kLinger
   };
 
-  // loop.cpp: the turn, notes, timers and the end
+  // loop.cpp: the turn, timers and the end
   void turn();
-  void handle(Source& source);
-  void work_off_notes();
-  std::size_t work_off(std::span<Note> notes);
-  void send_from(Connection& c, std::span<Note> notes);
-  void look_around();
   std::chrono::nanoseconds time_to_wait() const;
   void run_timers();
   void tick();
@@ -74,6 +72,12 @@ class Loop {
   template <class Callback>
   void guarded(Callback callback);
 
+  // loop_notes.cpp
+  void work_off_notes();
+  std::size_t work_off(std::span<Note> notes);
+  void send(Connection& c, std::span<Note> sends) noexcept;
+  void look_around();
+
   // loop_accept.cpp
   void accept(Acceptor& acceptor);
   bool accept_one(Acceptor& acceptor);
@@ -82,19 +86,28 @@ class Loop {
   void resume(Acceptor& acceptor);
   std::uint64_t random() noexcept { return random_(); }
 
-  // loop_connection.cpp: the life of a connection
-  Step first_step(const Connection& c) const noexcept;
+  // loop_steady.hpp, loop_steady.cpp: from readiness to the first step, and the steps of every message
+  void serve(std::span<const Ready> ready) noexcept;
   void dispatch(Connection& c, Step step) noexcept;
   Step take(Connection& c, Step step);
+  Step out_of_memory(Connection& c, const std::exception& e) noexcept;
+  EVIO_HOT static Step first_step(const Connection& c) noexcept;
+  EVIO_HOT Step read(Connection& c);
+  EVIO_HOT Step deliver(Connection& c, const Bytes& in);
+  EVIO_HOT Step settle(Connection& c, Action action);
+  EVIO_HOT Step transmit(Connection& c);
+  EVIO_HOT Step rest(Connection& c);
+  EVIO_HOT Step watch(Connection& c, Interest interest);
+
+  // loop_connection.cpp: the other steps of a connection's life
   Step open(Connection& c);
-  Step read(Connection& c);
-  Step deliver(Connection& c, const Bytes& in);
+  Step read_nothing(Connection& c, ssize_t n);
   Step thrown(Connection& c);
-  Step settle(Connection& c, Action action);
-  Step transmit(Connection& c);
+  Step transmit_slowly(Connection& c);
+  Step keep_rest(Connection& c, ssize_t written);
+  Step transmitted(Connection& c, Sent sent);
   Step write(Connection& c);
-  Step rest(Connection& c);
-  Step watch(Connection& c, Interest interest);
+  Step change_interest(Connection& c, Interest interest);
   Step act(Connection& c);
   Step salvage(Connection& c);
   Step close(Connection& c);
@@ -130,6 +143,7 @@ class Loop {
   std::vector<std::unique_ptr<DatagramSocket>> datagrams_;
   std::vector<Conn> accepted_;  // for this loop, in one batch
   std::array<Note, 64> notes_;
+  std::vector<Note> own_notes_;
   std::minstd_rand random_;
   Clock::time_point next_tick_ = kNever;
   Clock::time_point next_resume_ = kNever;

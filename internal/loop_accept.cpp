@@ -83,7 +83,7 @@ void Loop::place(Acceptor& acceptor, FileDescriptor fd, const SocketAddress& pee
                                                  std::move(local), std::move(remote)));
     if (target == index_) {
       accepted_.push_back(std::move(conn));
-    } else if (!queue->post({Note::Kind::kAdopt, std::move(conn), {}})) {
+    } else if (!queue->post(Note::adopt(PeerAccess::release(conn)))) {
       balancer_.release(target);  // no memory for the note, or that loop has ended: the socket is closed
     }
   } catch (const std::bad_alloc&) {

@@ -1,6 +1,5 @@
 #include "internal/exception_error.hpp"
-#include "internal/loop.hpp"
-#include "internal/output_access.hpp"
+#include "internal/loop_steady.hpp"
 
 namespace evio::internal {
 namespace {
@@ -27,61 +26,6 @@ bool Loop::has_unacknowledged(const Connection& c) {
   return c.remote().network() == "tcp" && sys::ioctl(c.fd(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
-Loop::Step Loop::first_step(const Connection& c) const noexcept {
-  switch (c.stage()) {
-    case Connection::Stage::kOpen:
-      if (c.blocked()) return Step::kWrite;
-      return c.closing() ? Step::kWait : Step::kRead;  // closing: a note about it is on its way
-    case Connection::Stage::kLingering:
-      return Step::kLinger;
-    default:
-      return Step::kWait;  // gone earlier in this turn
-  }
-}
-
-void Loop::dispatch(Connection& c, Step step) noexcept {
-  while (step != Step::kWait) {
-    try {
-      step = take(c, step);
-    } catch (const std::exception& e) {  // no memory: it costs this connection
-      out_.clear();
-      input_.recycle();
-      c.fail(Error(std::make_error_code(std::errc::not_enough_memory), e.what()));
-      c.drop_pending();
-      c.cut_off();
-      step = c.stage() == Connection::Stage::kOpen ? Step::kClose : Step::kWait;
-    }
-  }
-}
-
-Loop::Step Loop::take(Connection& c, Step step) {
-  switch (step) {
-    case Step::kRead:
-      return read(c);
-    case Step::kWrite:
-      return write(c);
-    case Step::kOpen:
-      return open(c);
-    case Step::kWake:
-      return deliver(c, {});
-    case Step::kSettle:
-      return settle(c, Action::None);
-    case Step::kAct:
-      return act(c);
-    case Step::kSalvage:
-      return salvage(c);
-    case Step::kClose:
-      return close(c);
-    case Step::kDetach:
-      return detach(c);
-    case Step::kLinger:
-      return linger(c);
-    case Step::kWait:
-      break;
-  }
-  return Step::kWait;
-}
-
 Loop::Step Loop::open(Connection& c) {
   c.enter(Connection::Stage::kOpen);
   open_.add(c);
@@ -98,15 +42,9 @@ Loop::Step Loop::open(Connection& c) {
   return settle(c, action);
 }
 
-Loop::Step Loop::read(Connection& c) {
-  const std::span<char> room = input_.room();
-  const ssize_t n = sys::read(c.fd(), room.data(), room.size());
-  if (n > 0) [[likely]] {
-    const auto size = static_cast<std::size_t>(n);
-    const Step next = c.reuses_input() ? deliver(c, input_.filled_view(size)) : deliver(c, input_.filled(size));
-    input_.recycle();
-    return next;
-  }
+// read(2) had no bytes to give.
+Loop::Step Loop::read_nothing(Connection& c, ssize_t n) {
+  if (n < 0 && errno == EINTR) return Step::kRead;
   if (n < 0 && would_block(errno)) return Step::kWait;
   if (n < 0) return lost_contact(c, "read", sys::last_error());
   // The end of the input. What send() has taken goes out before the connection closes.
@@ -115,22 +53,39 @@ Loop::Step Loop::read(Connection& c) {
   return Step::kAct;
 }
 
+// Output of several pieces, or behind output that waits.
+Loop::Step Loop::transmit_slowly(Connection& c) { return transmitted(c, c.transmit(out_)); }
+
+// write(2) has not taken everything.
+Loop::Step Loop::keep_rest(Connection& c, ssize_t written) {
+  if (written < 0 && errno == EINTR) return transmit_slowly(c);
+  return transmitted(c, c.keep_rest(out_, written));
+}
+
+Loop::Step Loop::transmitted(Connection& c, Sent sent) {
+  const int err = errno;
+  OutputAccess::reset(out_);
+  if (sent != Sent::kFailed) return Step::kWait;
+  c.fail(connection_error(c, "write", {err, std::system_category()}));
+  return Step::kSalvage;
+}
+
+Loop::Step Loop::change_interest(Connection& c, Interest interest) {
+  const bool known = c.interest() != Interest::kUnregistered;
+  Source* const tag = &c;
+  const auto code = known ? poller_->modify(c.fd(), interest, tag) : poller_->add(c.fd(), interest, tag);
+  if (code) {
+    c.drop_pending();
+    return lost_contact(c, "watch", code);
+  }
+  c.set_interest(interest);
+  return Step::kWait;
+}
+
 Loop::Step Loop::lost_contact(Connection& c, const char* call, std::error_code code) {
   c.fail(connection_error(c, call, code));
   c.cut_off();
   return Step::kClose;
-}
-
-Loop::Step Loop::deliver(Connection& c, const Bytes& in) {
-  Action action = Action::None;
-  if (events_.data) {
-    try {
-      action = events_.data(c.self(), in, out_);
-    } catch (...) {
-      return thrown(c);
-    }
-  }
-  return settle(c, action);
 }
 
 // An exception left `opened` or `data`: what that call has added is dropped, what was added before is sent.
@@ -141,30 +96,9 @@ Loop::Step Loop::thrown(Connection& c) {
   return rest(c);
 }
 
-// A callback is done: its output first, then its action.
-Loop::Step Loop::settle(Connection& c, Action action) {
-  Step next = Step::kWait;
-  if (!out_.empty()) next = transmit(c);
-  if (action != Action::None) [[unlikely]]
-    heed(c, action);
-  return next == Step::kWait ? rest(c) : next;
-}
-
-Loop::Step Loop::transmit(Connection& c) {
-  if (!announce()) return Step::kWait;
-  const Sent sent = c.transmit(out_);
-  const int err = errno;
-  OutputAccess::reset(out_);
-  if (sent != Sent::kFailed) [[likely]]
-    return Step::kWait;
-  c.fail(connection_error(c, "write", {err, std::system_category()}));
-  return Step::kSalvage;
-}
-
 // Calls pre_write. False when that threw: then the bytes do not leave.
 bool Loop::announce() {
-  if (!events_.pre_write) [[likely]]
-    return true;
+  if (!events_.pre_write) return true;
   try {
     events_.pre_write();
     return true;
@@ -184,9 +118,13 @@ void Loop::heed(Connection& c, Action action) {
 }
 
 Loop::Step Loop::write(Connection& c) {
+  if (c.unsent() && !announce()) {
+    c.drop_pending();
+    return rest(c);
+  }
   switch (c.flush()) {
     case Sent::kBlocked:
-      return Step::kWait;
+      return watch(c, Interest::kWrite);
     case Sent::kAll:
       return rest(c);
     case Sent::kFailed:
@@ -194,27 +132,6 @@ Loop::Step Loop::write(Connection& c) {
   }
   c.fail(connection_error(c, "write", sys::last_error()));
   return Step::kSalvage;
-}
-
-// What the connection waits for now, or does next.
-Loop::Step Loop::rest(Connection& c) {
-  if (c.blocked()) return watch(c, Interest::kWrite);
-  if (c.action() != Action::None) return Step::kAct;
-  return watch(c, Interest::kRead);
-}
-
-Loop::Step Loop::watch(Connection& c, Interest interest) {
-  if (c.interest() == interest) [[likely]]
-    return Step::kWait;
-  const bool known = c.interest() != Interest::kUnregistered;
-  Source* const tag = &c;
-  const auto code = known ? poller_->modify(c.fd(), interest, tag) : poller_->add(c.fd(), interest, tag);
-  if (code) {
-    c.drop_pending();
-    return lost_contact(c, "watch", code);
-  }
-  c.set_interest(interest);
-  return Step::kWait;
 }
 
 Loop::Step Loop::act(Connection& c) {
@@ -231,10 +148,9 @@ Loop::Step Loop::salvage(Connection& c) {
     const std::span<char> room = input_.room();
     const ssize_t n = sys::read(c.fd(), room.data(), room.size());
     if (n <= 0) break;
-    const auto size = static_cast<std::size_t>(n);
-    const Bytes& in = input_.filled(size);
+    const Bytes& in = input_.filled(static_cast<std::size_t>(n), c.reuses_input());
     try {
-      if (events_.data) heed(c, events_.data(c.self(), c.reuses_input() ? input_.filled_view(size) : in, out_));
+      if (events_.data) heed(c, events_.data(c.self(), in, out_));
     } catch (...) {
       c.request(Action::Close);
     }

@@ -1,6 +1,7 @@
 #include "internal/note_queue.hpp"
 
 #include <array>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -8,17 +9,25 @@
 
 namespace evio::internal {
 
-bool NoteQueue::post(Note&& note) noexcept {
-  if (!enter()) return false;
-  const bool enqueued = notes_.enqueue(std::move(note));
+bool NoteQueue::post(Note note) noexcept {
+  bool posted = false;
   if (on_loop_thread()) {
-    // relaxed, then release: the loop looks at the flag itself before it waits again.
-    state_.fetch_or(kArmed, std::memory_order_relaxed);
-    leave();
-  } else {
+    posted = keep_own(note);
+  } else if (enter()) {
+    posted = notes_.enqueue(note);
     arm_and_leave();
   }
-  return enqueued;
+  if (!posted) note.discard();
+  return posted;
+}
+
+bool NoteQueue::keep_own(const Note& note) noexcept {
+  try {
+    own_.push_back(note);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void NoteQueue::lose() noexcept {
@@ -63,8 +72,11 @@ void NoteQueue::close() noexcept {
   // acquire, here and below: what producers did inside happens before the poller and the notes are destroyed.
   state_.fetch_or(kClosed, std::memory_order_acquire);
   while (state_.load(std::memory_order_acquire) >= kProducer) std::this_thread::yield();
-  std::array<Note, 16> dropped;
-  while (take(dropped) != 0) dropped.fill({});
+  std::array<Note, 16> left;
+  while (const std::size_t count = take(left))
+    for (Note& note : std::span(left).first(count)) note.discard();
+  for (Note& note : own_) note.discard();
+  own_.clear();
 }
 
 }  // namespace evio::internal

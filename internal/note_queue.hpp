@@ -6,23 +6,14 @@
 #include <cstdint>
 #include <span>
 #include <utility>
+#include <vector>
 
-#include "evio/bytes.hpp"
-#include "evio/conn.hpp"
 #include "evio/counted.hpp"
+#include "internal/note.hpp"
 
 namespace evio::internal {
 
 class Poller;
-
-/// A word from another thread to a loop.
-struct Note {
-  enum class Kind : std::uint8_t { kWake, kSend, kClose, kAdopt };
-
-  Kind kind = Kind::kWake;
-  Conn conn;
-  Bytes bytes;  // kSend: what to send
-};
 
 /// The notes for one loop and the flag that says its poller was woken for them.
 ///
@@ -40,8 +31,9 @@ class NoteQueue final : public Counted {
 
   int loop_index() const noexcept { return loop_index_; }
 
-  /// False when the loop has ended, or when there was no memory to enqueue it.
-  bool post(Note&& note) noexcept;
+  /// Takes the note, in any case. False when the loop has ended, or when there was no memory to enqueue it.
+  /// What the loop's own thread posts stays on it: own() has it, in order, and the poller is not woken.
+  bool post(Note note) noexcept;
   /// A note could not be enqueued: the loop has to look for itself at what it was about. Nothing when the loop has
   /// ended.
   void lose() noexcept;
@@ -56,6 +48,9 @@ class NoteQueue final : public Counted {
   void disarm() noexcept { state_.fetch_and(~kArmed, std::memory_order_acq_rel); }
   /// Moves out up to notes.size() of them; those of one producer come in order. Returns how many; 0: it is empty.
   std::size_t take(std::span<Note> notes) noexcept { return notes_.try_dequeue_bulk(notes.data(), notes.size()); }
+  /// What was posted on the loop's thread.
+  std::vector<Note>& own() noexcept { return own_; }
+  const std::vector<Note>& own() const noexcept { return own_; }
   /// True once after lose(). relaxed, then acquire: a hint, then what the note was about.
   bool lost() noexcept {
     return lost_.load(std::memory_order_relaxed) && lost_.exchange(false, std::memory_order_acquire);
@@ -103,11 +98,13 @@ class NoteQueue final : public Counted {
   void leave() noexcept;
   void arm_and_leave() noexcept;
 
+  bool keep_own(const Note& note) noexcept;
   static inline thread_local const NoteQueue* running_ = nullptr;
 
   std::atomic<std::uint32_t> state_{0};
   std::atomic<bool> lost_{false};
   moodycamel::ConcurrentQueue<Note> notes_;
+  std::vector<Note> own_;
   Poller* poller_;
   int loop_index_;
 };

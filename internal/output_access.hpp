@@ -31,6 +31,12 @@ class OutputAccess {
   }
   /// As many pieces, in order, as fit; returns how many.
   static int gather(const Output& out, std::span<iovec> parts) noexcept;
+  /// reset() for what is_text().
+  static void reset_text(Output& out) noexcept {
+    out.text_size_ = 0;
+    if (out.capacity_ > kKeep) [[unlikely]]
+      release(out);
+  }
   /// Empties it; a buffer grown by a large answer is given back.
   static void reset(Output& out) noexcept {
     out.clear();

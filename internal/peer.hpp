@@ -15,7 +15,10 @@ namespace evio::internal {
 class Peer : public Counted {
  public:
   virtual bool wake() = 0;
+  /// Takes the bytes over.
   virtual bool send(Bytes bytes) = 0;
+  /// Copies the text.
+  virtual bool send_text(std::string_view text) = 0;
   virtual bool close() = 0;
   virtual void keep(std::unique_ptr<Context> context) = 0;
   void* kept(const std::type_info& type) const noexcept { return context_ ? context_->value(type) : nullptr; }
@@ -66,6 +69,8 @@ class PeerAccess {
     peer->retain();
     return adopt(peer);
   }
+  /// The handle's hold, which is the caller's from now on.
+  static Peer* release(Conn& conn) noexcept { return std::exchange(conn.peer_, nullptr); }
   static Peer* peer(const Conn& conn) noexcept { return conn.peer_; }
 };
 

@@ -2,7 +2,14 @@
 
 #include <algorithm>
 
+#include "internal/source.hpp"
+
 namespace evio::internal {
+
+void* wake_up_tag() noexcept {
+  static Source source(Source::Kind::kWakeUp);
+  return &source;
+}
 
 int timeout_ms(std::chrono::nanoseconds timeout) noexcept {
   constexpr std::chrono::hours kLongest(24 * 7);  // fits an int of milliseconds; waking once a week is free

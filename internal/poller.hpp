@@ -17,10 +17,17 @@ enum class Interest : std::uint8_t {
   kAccept,  // as kRead, on a listener that several pollers watch: one of them is woken, where the system can do that
 };
 
+// epoll_wait(2) writes straight into an array of these, so they are laid out as its epoll_event is.
+#ifdef __x86_64__
+#define EVIO_AS_EPOLL_EVENT [[gnu::packed]]
+#else
+#define EVIO_AS_EPOLL_EVENT
+#endif
+
 /// One descriptor that is ready.
-struct Ready {
-  void* tag;           // what it was registered with
+struct EVIO_AS_EPOLL_EVENT Ready {
   std::uint32_t what;  // Readiness, or-ed
+  void* tag;           // what it was registered with
 };
 
 /// The numbers are poll(2)'s, which lets a backend pass them through where the system's are the same.
@@ -35,7 +42,7 @@ enum Readiness : std::uint32_t { kReadable = 0x01, kWritable = 0x04, kFailed = 0
 ///    keeps whatever the tag points to until it has gone through what wait() returned.
 /// 4. kAccept can be added and removed, not modified (epoll_ctl(2): EPOLLEXCLUSIVE).
 /// 5. wake() makes the wait() under way, or else the next one, return. Several before one wait() may count as one.
-///    wait() has consumed the wake-up when it returns; it does not report it.
+///    wait() has consumed the wake-up when it returns. It may report it, with wake_up_tag().
 /// 6. wait() may return early with nothing; its timeout is never cut short otherwise, and negative is for ever.
 ///
 /// Thread-safety: wake() is async-signal-safe and may be called from any thread; all else belongs to the loop's thread
@@ -54,6 +61,9 @@ class Poller {
   virtual std::span<const Ready> wait(std::chrono::nanoseconds timeout) = 0;
   virtual void wake() noexcept = 0;
 };
+
+/// What a wake-up is reported with: a Source of kind kWakeUp.
+void* wake_up_tag() noexcept;
 
 /// epoll(7) and an eventfd(2).
 std::unique_ptr<Poller> make_epoll_poller(std::error_code& err);

@@ -1,4 +1,5 @@
 #include <array>
+#include <cstddef>
 
 #include "internal/file_descriptor.hpp"
 #include "internal/poller.hpp"
@@ -10,6 +11,9 @@ namespace {
 constexpr auto same(Readiness ours, std::uint32_t theirs) { return static_cast<std::uint32_t>(ours) == theirs; }
 static_assert(same(kReadable, EPOLLIN) && same(kWritable, EPOLLOUT) && same(kFailed, EPOLLERR) &&
               same(kHungUp, EPOLLHUP));
+
+static_assert(sizeof(Ready) == sizeof(epoll_event) && offsetof(Ready, what) == offsetof(epoll_event, events) &&
+              offsetof(Ready, tag) == offsetof(epoll_event, data));
 
 std::uint32_t events_of(Interest interest) {
   switch (interest) {
@@ -29,10 +33,10 @@ class EpollPoller final : public Poller {
   explicit EpollPoller(std::error_code& err)
       : epoll_(sys::epoll_create1(EPOLL_CLOEXEC)), wake_(sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     // Edge-triggered, so that every write(2) to the eventfd is reported once and it never has to be read: its counter
-    // would take centuries to fill. A null tag is the eventfd's; no one else's is null.
+    // would take centuries to fill.
     if (!epoll_.valid() || !wake_.valid() ||
         control(EPOLL_CTL_ADD, wake_.get(), static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLET),
-                nullptr))
+                wake_up_tag()))
       err = sys::last_error();
   }
 
@@ -45,14 +49,9 @@ class EpollPoller final : public Poller {
   void remove(int fd) override { control(EPOLL_CTL_DEL, fd, 0, nullptr); }
 
   std::span<const Ready> wait(std::chrono::nanoseconds timeout) override {
-    const int count =
-        sys::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms(timeout));
-    std::size_t kept = 0;
-    for (int i = 0; i < count; ++i) {
-      const epoll_event& event = events_[static_cast<std::size_t>(i)];
-      if (event.data.ptr != nullptr) ready_[kept++] = {event.data.ptr, event.events};
-    }
-    return {ready_.data(), kept};
+    const int count = sys::epoll_wait(epoll_.get(), reinterpret_cast<epoll_event*>(ready_.data()),
+                                      static_cast<int>(ready_.size()), timeout_ms(timeout));
+    return {ready_.data(), count < 0 ? 0 : static_cast<std::size_t>(count)};
   }
 
   void wake() noexcept override {
@@ -73,7 +72,6 @@ class EpollPoller final : public Poller {
 
   FileDescriptor epoll_;
   FileDescriptor wake_;
-  std::array<epoll_event, kBatch> events_;
   std::array<Ready, kBatch> ready_;
 };
 

@@ -93,7 +93,7 @@ class PortablePoller final : public Poller {
       if (tags_[from_] == nullptr) {
         consume_wake();
       } else {
-        ready_[found++] = {tags_[from_], readiness_of(polled_[from_].revents)};
+        ready_[found++] = {readiness_of(polled_[from_].revents), tags_[from_]};
       }
     }
     return {ready_.data(), found};

@@ -22,8 +22,8 @@ void SendQueue::take(const Output& out, std::size_t skip) {
     const std::size_t cut = std::min(skip, piece.size());
     skip -= cut;
     if (cut == piece.size()) return;
-    if (shared != nullptr && piece.size() - cut >= kShareFrom && !BytesAccess::is_borrowed(*shared)) {
-      add_shared(shared->substr(cut));
+    if (shared != nullptr && !BytesAccess::is_borrowed(*shared)) {
+      add(shared->substr(cut));
     } else {
       add_text(piece.substr(cut));
     }
@@ -31,6 +31,7 @@ void SendQueue::take(const Output& out, std::size_t skip) {
 }
 
 void SendQueue::add_text(std::string_view text) {
+  if (text.empty()) return;
   if (tail_) {
     const std::size_t fits = std::min(text.size(), tail_->capacity() - tail_used_);
     std::memcpy(tail_->data() + tail_used_, text.data(), fits);
@@ -48,7 +49,8 @@ void SendQueue::add_text(std::string_view text) {
   parts_.push_back(BytesAccess::make(block->data(), text.size(), Ref<Counted>(block)));
 }
 
-void SendQueue::add_shared(Bytes bytes) {
+void SendQueue::add(Bytes bytes) {
+  if (bytes.size() < kShareFrom) return add_text(bytes.view());
   tail_ = {};
   parts_.push_back(std::move(bytes));
 }

@@ -19,12 +19,12 @@ class SendQueue {
  public:
   /// Adds what is in `out` from byte `skip` on: large shared bytes are shared on, the rest is copied.
   void take(const Output& out, std::size_t skip);
+  void add(Bytes bytes);
+  void add_text(std::string_view text);
   /// Writes as much as the socket takes. kFailed leaves errno.
   Sent write(int fd);
 
  private:
-  void add_text(std::string_view text);
-  void add_shared(Bytes bytes);
   void drop(std::size_t written);
 
   std::vector<Bytes> parts_;

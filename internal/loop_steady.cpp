@@ -1,0 +1,75 @@
+#include "internal/loop_steady.hpp"
+
+namespace evio::internal {
+
+// What is ready, listeners aside.
+void Loop::serve(std::span<const Ready> ready) noexcept {
+  for (const Ready& r : ready) {
+    auto& source = *static_cast<Source*>(r.tag);
+    if (source.kind != Source::Kind::kConnection) [[unlikely]] {
+      if (source.kind == Source::Kind::kDatagrams) read_datagrams(static_cast<DatagramSocket&>(source));
+      continue;
+    }
+    auto& c = static_cast<Connection&>(source);
+    Step step = first_step(c);
+    if (step == Step::kRead) [[likely]] {
+      try {
+        step = read(c);
+      } catch (const std::exception& e) {
+        step = out_of_memory(c, e);
+      }
+    }
+    if (step != Step::kWait) [[unlikely]]
+      dispatch(c, step);
+  }
+}
+
+void Loop::dispatch(Connection& c, Step step) noexcept {
+  while (step != Step::kWait) {
+    try {
+      step = take(c, step);
+    } catch (const std::exception& e) {
+      step = out_of_memory(c, e);
+    }
+  }
+}
+
+Loop::Step Loop::take(Connection& c, Step step) {
+  switch (step) {
+    case Step::kOpen:
+      return open(c);
+    case Step::kRead:
+      return read(c);
+    case Step::kWake:
+      return deliver(c, {});
+    case Step::kSettle:
+      return settle(c, Action::None);
+    case Step::kWrite:
+      return write(c);
+    case Step::kAct:
+      return act(c);
+    case Step::kSalvage:
+      return salvage(c);
+    case Step::kClose:
+      return close(c);
+    case Step::kDetach:
+      return detach(c);
+    case Step::kLinger:
+      return linger(c);
+    case Step::kWait:
+      break;
+  }
+  return Step::kWait;
+}
+
+// It costs this connection.
+Loop::Step Loop::out_of_memory(Connection& c, const std::exception& e) noexcept {
+  out_.clear();
+  input_.recycle();
+  c.fail(Error(std::make_error_code(std::errc::not_enough_memory), e.what()));
+  c.drop_pending();
+  c.cut_off();
+  return c.stage() == Connection::Stage::kOpen ? Step::kClose : Step::kWait;
+}
+
+}  // namespace evio::internal
