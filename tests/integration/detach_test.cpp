@@ -45,9 +45,9 @@ class DetachTest : public ModeTest {
       EXPECT_FALSE(conn.send("never"));
       EXPECT_FALSE(conn.close());
       EXPECT_EQ(::fcntl(rwc.fd(), F_GETFL) & O_NONBLOCK, 0);
+      log_.add(conn, "detached");
       const std::lock_guard lock(mutex_);
       owners_.emplace_back(talk_on, std::move(rwc));
-      log_.add(conn, "detached");
       return Action::None;
     };
     return handlers;

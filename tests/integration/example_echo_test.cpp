@@ -41,7 +41,7 @@ TEST_F(EchoExample, SendsBackWhatItReceives) {
     Program echo = run(args);
     Client client = echo.connect();
     const std::string text = pattern(1'000'000);
-    std::thread sender([&] { EXPECT_TRUE(client.send_all(text)); });
+    std::thread sender([&] { EXPECT_TRUE(twin(client).send_all(text)); });
     EXPECT_EQ(client.receive(text.size()), text);
     sender.join();
     client.shutdown_write();

@@ -54,8 +54,8 @@ Program::Program(const std::string& path, const std::vector<std::string>& args) 
 
 Program::~Program() {
   if (pid_ > 0) {
-    signal(SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
+    signal(SIGTERM);
+    EXPECT_EQ(wait(), 0) << written_;
   }
   std::filesystem::remove_all(folder_);
 }
@@ -65,6 +65,7 @@ bool Program::read_more() {
   if (::poll(&poll, 1, static_cast<int>(kPatience.count())) <= 0) return false;
   char buffer[4096];
   const auto got = ::read(output_.get(), buffer, sizeof(buffer));
+  at_end_ = got <= 0;
   if (got > 0) written_.append(buffer, static_cast<std::size_t>(got));
   return got > 0;
 }
@@ -124,9 +125,12 @@ void Program::signal(int number) const {
 int Program::wait() {
   while (read_more()) {
   }
+  if (!at_end_) signal(SIGKILL);
   int status = 0;
   if (pid_ < 0 || ::waitpid(std::exchange(pid_, -1), &status, 0) < 0) return -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+Client twin(const Client& client) { return Client(UniqueFd(::fcntl(client.fd(), F_DUPFD_CLOEXEC, 0))); }
 
 }  // namespace evio::test

@@ -13,7 +13,8 @@
 namespace evio::test {
 
 /// One of the examples' programs, run in a folder of its own. What it writes to stdout and stderr is read in one
-/// stream. Destroyed, it is killed if it still runs. Thread-safety: one thread at a time.
+/// stream. When it still runs at the end it must end well by a signal, with nothing for a sanitizer to complain of.
+/// Thread-safety: one thread at a time.
 class Program {
  public:
   Program(const std::string& path, const std::vector<std::string>& args);
@@ -38,7 +39,7 @@ class Program {
   std::size_t memory() const;
 
   void signal(int number) const;
-  /// Waits until it has ended. Its exit status, or 128 and the signal that ended it.
+  /// Waits until it has ended; kills it when it does not. Its exit status, or 128 and the signal that ended it.
   int wait();
 
  private:
@@ -47,7 +48,11 @@ class Program {
   std::string folder_;
   std::string written_;
   UniqueFd output_;
+  bool at_end_ = false;
   pid_t pid_ = -1;
 };
+
+/// The same connection once more, for a thread that sends while another receives.
+Client twin(const Client& client);
 
 }  // namespace evio::test

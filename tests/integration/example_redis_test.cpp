@@ -142,7 +142,7 @@ TEST_P(RedisExample, AnswersEveryCommandOfAPipeline) {
     commands += command({"SET", "key", std::to_string(i)}) + command({"GET", "key"});
     answers += kOk + bulk(std::to_string(i));
   }
-  std::thread sender([&] { client.send_all(commands); });
+  std::thread sender([&] { twin(client).send_all(commands); });
   EXPECT_TRUE(client.receive(answers.size()) == answers);
   sender.join();
 }

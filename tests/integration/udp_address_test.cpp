@@ -104,7 +104,12 @@ TEST_F(UdpFamiliesTest, OneSocketServesBoth) {
     expect_told({"127.0.0.1", port}, "127.0.0.1");
     expect_told({"127.0.0.2", port, "127.0.0.1"}, "127.0.0.1");
     expect_told({"::1", port}, "::1");
-    expect_told({"::ffff:127.0.0.1", port, "::"}, "127.0.0.1");
+    DatagramClient mapped("::ffff:127.0.0.1", port, "::");
+    mapped.send("who?");
+    const Packet answer = mapped.receive();
+    EXPECT_EQ(answer.from, mapped.peer_name());
+    EXPECT_EQ(answer.text,
+              "udp 127.0.0.1:" + std::to_string(port) + " udp 127.0.0.1:" + std::to_string(mapped.port()) + " #0");
   }
 }
 
