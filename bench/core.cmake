@@ -1,17 +1,17 @@
 # What the exact measurements need: this library's echo server, the bare one, and the load generator. The benchmarks and the
 # tests in tests/perf both include this file.
+set(EVIO_BENCH_DIR ${CMAKE_CURRENT_LIST_DIR})
+set(EVIO_BENCH_BIN ${PROJECT_BINARY_DIR}/bench)
 include_guard(GLOBAL)
 enable_language(C)
 find_path(CXXOPTS_INCLUDE_DIR cxxopts.hpp REQUIRED)
 find_package(Threads REQUIRED)
 
-set(EVIO_BENCH_DIR ${CMAKE_CURRENT_LIST_DIR})
-set(EVIO_BENCH_BIN ${PROJECT_BINARY_DIR}/bench)
-
 # evio_bench_target(NAME LIBRARY...): warnings and a place for a target whose sources are named already.
 function(evio_bench_target name)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic $<$<COMPILE_LANGUAGE:CXX>:-Wconversion -Wshadow>)
   target_compile_features(${name} PRIVATE c_std_11 cxx_std_20)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARGN} Threads::Threads)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${EVIO_BENCH_BIN})
 endfunction()

@@ -9,6 +9,16 @@ namespace evio {
 
 Output::~Output() { std::free(text_); }
 
+Output& Output::replace_slowly(std::string_view x) {
+  clear();
+  return append(x);
+}
+
+Output& Output::replace_slowly(const Bytes& x) {
+  clear();
+  return append(x);
+}
+
 Output& Output::append_growing(std::string_view x) {
   grow(x.size());
   return append(x);

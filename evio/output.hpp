@@ -33,7 +33,7 @@ class Output {
   /// and Bytes are taken over without copying when they are large (16 KiB and more).
   Output& operator=(std::string_view x) {
     if (x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
-      return clear(), append(x);
+      return replace_slowly(x);
     return replace(x);
   }
   Output& operator=(const char* x) { return *this = std::string_view(x); }
@@ -41,7 +41,7 @@ class Output {
   Output& operator=(std::string&& x) { return clear(), append(std::move(x)); }
   Output& operator=(const Bytes& x) {
     if (x.size() >= kShareFrom || x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
-      return clear(), append(x);
+      return replace_slowly(x);
     return replace(x.view());
   }
   Output& operator=(Bytes&& x) { return clear(), append(std::move(x)); }
@@ -102,6 +102,8 @@ class Output {
     if (!x.empty()) std::memcpy(text_, x.data(), x.size());
     return *this;
   }
+  Output& replace_slowly(std::string_view x);
+  Output& replace_slowly(const Bytes& x);
   Output& append_growing(std::string_view x);
   void grow(std::size_t more);
   Output& share(Bytes x);

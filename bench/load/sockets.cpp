@@ -52,7 +52,7 @@ void wrong_byte(const std::string& where) {
 Descriptor connect_tcp(int port, std::uint64_t source, bool blocking) {
   Descriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0));
   if (fd.get() < 0) fail("socket");
-  set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  send_without_delay(fd.get());
   set(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
   const sockaddr_in from = address(kLoopback + static_cast<std::uint32_t>(source % kSources), 0);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) fail("bind");
@@ -68,6 +68,15 @@ Descriptor connect_udp(int port) {
   const sockaddr_in to = address(kLoopback, port);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) fail("connect");
   return fd;
+}
+
+void send_without_delay(int fd) { set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+int port_of(int fd) {
+  sockaddr_in addr{};
+  socklen_t size = sizeof addr;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&addr), &size) != 0) fail("getsockname");
+  return ntohs(addr.sin_port);
 }
 
 void send_all(int fd, std::string_view bytes) {

@@ -42,6 +42,8 @@ inline std::int64_t now() {
 /// run out.
 Descriptor connect_tcp(int port, std::uint64_t source, bool blocking);
 Descriptor connect_udp(int port);
+void send_without_delay(int fd);
+int port_of(int fd);
 
 /// On blocking sockets: all of the bytes, and whether exactly those come back.
 void send_all(int fd, std::string_view bytes);

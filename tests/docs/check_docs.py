@@ -29,7 +29,7 @@ must be one of CMakePresets.json. To run, `examples/run NAME` is the example tha
 
   <!-- skip: REASON -->   before a block: it is not checked. Blocks of other languages never are.
 
-Every relative link ([text](path), the part before #) must exist.
+Every relative link ([text](path), the part before #) must exist, and so must every test that is named as `SomeTest.Name`.
 """
 
 import argparse
@@ -248,6 +248,15 @@ class Checker:
             if path and not re.match(r"[a-z]+:", path) and not (self.document.parent / path).exists():
                 yield f"{self.document.name}: the link to {path} leads nowhere"
 
+    def check_tests(self, text):
+        named = set(re.findall(r"`(\w+Test)\.(\w+)`", text))
+        if not named:
+            return
+        sources = "".join(path.read_text() for path in sorted((self.args.root / "tests").rglob("*.cpp")))
+        tests = set(re.findall(r"^TEST(?:_P|_F)?\(\s*(\w+),\s*(\w+)\)", sources, re.M))
+        for suite, name in sorted(named - tests):
+            yield f"{self.document.name}: there is no test {suite}.{name}"
+
     def check_block(self, block):
         check = {"cpp": self.check_cpp, "c++": self.check_cpp, "sh": self.check_sh, "bash": self.check_sh,
                  "shell": self.check_sh, "console": self.check_sh}.get(block.language)
@@ -267,6 +276,7 @@ class Checker:
         with ThreadPoolExecutor(2) as pool:
             faults = [fault for fault in pool.map(self.check_block, blocks) if fault]
         faults += self.check_links(text)
+        faults += self.check_tests(text)
         checked = sum(block.language in ("cpp", "sh") and "skip" not in block.notes for block in blocks)
         ran = sum("run" in block.notes for block in blocks)
         print(f"{self.document.name}: {len(blocks)} blocks, {checked} checked, {ran} of them run, {len(faults)} faults")
