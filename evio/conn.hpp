@@ -87,7 +87,10 @@ class Conn {
   bool send(std::string_view x) const { return send_text(x); }
   bool send(const char* x) const { return send_text(x); }
   bool send(const std::string& x) const { return send_text(x); }
-  bool send(std::string&& x) const { return send_bytes(Bytes(std::move(x))); }
+  bool send(std::string&& x) const {
+    constexpr std::size_t kTakeFrom = 1024;  // below, copying is cheaper than a home of its own for the string
+    return x.size() < kTakeFrom ? send_text(x) : send_bytes(Bytes(std::move(x)));
+  }
   bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
   /// Closes the connection once all its output was sent, as Action::Close does; no data is called any more. Returns
