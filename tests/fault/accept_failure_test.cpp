@@ -1,0 +1,113 @@
+// accept4 fails: what concerns one connection is passed over at once, what concerns the machine pauses the listener.
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/fault/inject.hpp"
+#include "tests/support/fixture.hpp"
+#include "tests/support/handlers.hpp"
+
+namespace evio::test {
+namespace {
+
+class AcceptFailureTest : public ModeTest {
+ protected:
+  static Events echoing() {
+    Events handlers = events();
+    handlers.data = echo;
+    return handlers;
+  }
+  static void expect_echo(Client& client, const std::string& text = "ping") {
+    client.send_all(text);
+    EXPECT_EQ(client.receive(text.size()), text);
+  }
+};
+
+class PassingErrorTest : public AcceptFailureTest {};
+EVIO_INSTANTIATE(PassingErrorTest, modes_of({1}));
+
+// An attempt that the peer gave up, or that a network lost: the one behind it is accepted with the next call.
+TEST_P(PassingErrorTest, TheNextConnectionIsAcceptedAtOnce) {
+  for (const int error : {ECONNABORTED, EPROTO, ENETDOWN, ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENONET, ENOPROTOOPT,
+                          EOPNOTSUPP, EPERM, EINTR}) {
+    SCOPED_TRACE(std::to_string(error));
+    std::atomic<bool> failed{false};
+    std::mutex mutex;
+    std::vector<Call> after_it;
+    Injection injection([&](Invocation& invocation) {
+      const std::lock_guard lock(mutex);
+      if (failed) after_it.push_back(invocation.call);
+      return invocation.call == Call::kAccept4 && !failed.exchange(true) ? error : 0;
+    });
+    TestServer server(echoing(), address());
+    Client client = server.connect();
+    expect_echo(client);
+    const std::lock_guard lock(mutex);
+    ASSERT_FALSE(after_it.empty());
+    EXPECT_EQ(name_of(after_it.front()), std::string("accept4"));
+  }
+}
+
+class ExhaustedTest : public AcceptFailureTest {
+ protected:
+  void expect_pause_and_resumption(int error) {
+    SCOPED_TRACE(std::to_string(error));
+    std::atomic<bool> exhausted{false};
+    Injection injection(
+        [&](Invocation& invocation) { return invocation.call == Call::kAccept4 && exhausted ? error : 0; });
+    TestServer server(echoing(), address());
+    Client connected = server.connect();
+    expect_echo(connected);
+    exhausted = true;
+    std::vector<Client> waiting;
+    for (int i = 0; i < 5; ++i) waiting.push_back(server.connect());
+    const int tried = injection.count(Call::kAccept4);
+    const int waited = injection.count(Call::kEpollWait) + injection.count(Call::kPoll);
+    for (int i = 0; i < 10; ++i) expect_echo(connected);
+    EXPECT_TRUE(waiting.front().is_quiet());
+    std::this_thread::sleep_for(kQuietTime);
+    // A loop that spins makes tens of thousands of these meanwhile.
+    EXPECT_LT(injection.count(Call::kAccept4) - tried, 50 * loops());
+    EXPECT_LT(injection.count(Call::kEpollWait) + injection.count(Call::kPoll) - waited, 50 * loops() + 100);
+    exhausted = false;  // nobody connects any more: the loops have to look for themselves
+    for (Client& client : waiting) expect_echo(client);
+    Client late = server.connect();
+    expect_echo(late);
+  }
+};
+EVIO_INSTANTIATE(ExhaustedTest, modes_of({1, 4}));
+
+TEST_P(ExhaustedTest, ByDescriptorsOfTheProcess) { expect_pause_and_resumption(EMFILE); }
+TEST_P(ExhaustedTest, ByMemory) { expect_pause_and_resumption(ENOMEM); }
+TEST_P(ExhaustedTest, ByOtherThings) {
+  if (mode().loops != 1 || !mode().is_tcp()) return;
+  for (const int error : {ENFILE, ENOBUFS, EIO}) expect_pause_and_resumption(error);
+}
+
+// A listener that cannot be watched again when its pause is over is tried again after the next one.
+TEST_P(ExhaustedTest, ResumptionThatFailsIsTriedAgain) {
+  if (mode().poller == PollerKind::kPortable) return;  // it registers by itself, without a system call
+  std::atomic<bool> exhausted{true};
+  std::atomic<bool> serving{false};
+  std::atomic<int> refused{0};
+  Injection injection([&](Invocation& invocation) {
+    if (invocation.call == Call::kAccept4 && exhausted) return EMFILE;
+    if (invocation.call != Call::kEpollCtl || invocation.operation != EPOLL_CTL_ADD || !serving) return 0;
+    if (refused.fetch_add(1) >= 2) return 0;
+    exhausted = false;
+    return ENOSPC;
+  });
+  TestServer server(echoing(), address());
+  serving = true;
+  Client client = server.connect();
+  expect_echo(client);
+  EXPECT_GE(refused, 2);
+}
+
+}  // namespace
+}  // namespace evio::test

@@ -1,0 +1,172 @@
+#include "tests/fault/inject.hpp"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
+
+namespace evio::test {
+namespace {
+
+constexpr std::array<const char*, kCalls> kCallNames{
+    "read",       "write", "writev",  "sendmsg",  "sendmmsg",    "recvmmsg",   "accept4",       "connect",
+    "socket",     "bind",  "listen",  "shutdown", "getsockname", "setsockopt", "epoll_create1", "epoll_ctl",
+    "epoll_wait", "poll",  "eventfd", "pipe",     "fcntl",       "ioctl",      "lstat",         "unlink"};
+
+// Held shared by a thread inside a rule, so that none is left when the injection goes.
+std::shared_mutex gate;
+std::atomic<Injection*> current{nullptr};
+thread_local bool spared = false;
+
+}  // namespace
+
+const char* name_of(Call call) { return kCallNames[static_cast<std::size_t>(call)]; }
+
+std::vector<Call> all_calls() {
+  std::vector<Call> calls;
+  for (std::size_t i = 0; i != kCalls; ++i) calls.push_back(static_cast<Call>(i));
+  return calls;
+}
+
+bool is_socket(int fd) {
+  struct stat info {};
+  return ::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
+Injection::Injection(Before before, After after) : before_(std::move(before)), after_(std::move(after)) {
+  spared = true;
+  current.store(this, std::memory_order_release);  // release: the rules are complete
+}
+
+Injection::~Injection() {
+  current.store(nullptr, std::memory_order_relaxed);  // relaxed: the lock does the rest
+  const std::unique_lock lock(gate);
+  spared = false;
+}
+
+int Injection::before(Invocation& invocation) {
+  counts_[static_cast<std::size_t>(invocation.call)].fetch_add(1, std::memory_order_relaxed);
+  return before_ ? before_(invocation) : 0;
+}
+
+void Injection::after(const Invocation& invocation, long result) {
+  if (after_) after_(invocation, result);
+}
+
+Spared::Spared() : before_(std::exchange(spared, true)) {}
+Spared::~Spared() { spared = before_; }
+
+/// Calls rule with the injection there is, if this thread's calls are subject to one. What the rule itself calls is
+/// not.
+template <class Rule>
+static void with_injection(Rule rule) {
+  if (spared || current.load(std::memory_order_relaxed) == nullptr) return;
+  const int saved = errno;
+  const Spared own;
+  const std::shared_lock lock(gate);
+  // acquire: pairs with the constructor.
+  if (Injection* const injection = current.load(std::memory_order_acquire)) rule(*injection);
+  errno = saved;
+}
+
+template <class Real>
+static auto injected(Invocation invocation, Real real) -> decltype(real()) {
+  int failure = 0;
+  with_injection([&](Injection& injection) { failure = injection.before(invocation); });
+  if (failure != 0) {
+    errno = failure;
+    return -1;
+  }
+  const auto result = real();
+  with_injection([&](Injection& injection) { injection.after(invocation, static_cast<long>(result)); });
+  return result;
+}
+
+}  // namespace evio::test
+
+// The rest is what the linker puts in the place of the system calls.
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+using evio::test::Call;
+using evio::test::injected;
+
+// A function that only passes its arguments on.
+#define EVIO_WRAP(kind, result, name, parameters, arguments, about)                              \
+  result __real_##name parameters;                                                               \
+  result __wrap_##name parameters {                                                              \
+    return injected({.call = Call::kind, .fd = about}, [&] { return __real_##name arguments; }); \
+  }
+
+extern "C" {
+
+ssize_t __real_read(int fd, void* to, std::size_t size);
+ssize_t __wrap_read(int fd, void* to, std::size_t size) {
+  return injected({.call = Call::kRead, .fd = fd, .size = &size}, [&] { return __real_read(fd, to, size); });
+}
+
+ssize_t __real_write(int fd, const void* from, std::size_t size);
+ssize_t __wrap_write(int fd, const void* from, std::size_t size) {
+  return injected({.call = Call::kWrite, .fd = fd, .size = &size}, [&] { return __real_write(fd, from, size); });
+}
+
+ssize_t __real_writev(int fd, const iovec* parts, int count);
+ssize_t __wrap_writev(int fd, const iovec* parts, int count) {
+  std::size_t whole = 0;
+  for (int i = 0; i != count; ++i) whole += parts[i].iov_len;
+  std::size_t size = whole;
+  return injected({.call = Call::kWritev, .fd = fd, .size = &size}, [&] {
+    if (size == whole) return __real_writev(fd, parts, count);
+    iovec first = parts[0];
+    first.iov_len = std::min(first.iov_len, size);
+    return __real_writev(fd, &first, 1);
+  });
+}
+
+int __real_epoll_ctl(int epoll, int op, int fd, epoll_event* event);
+int __wrap_epoll_ctl(int epoll, int op, int fd, epoll_event* event) {
+  return injected({.call = Call::kEpollCtl, .fd = fd, .operation = op, .events = event == nullptr ? 0 : event->events},
+                  [&] { return __real_epoll_ctl(epoll, op, fd, event); });
+}
+
+int __real_setsockopt(int fd, int level, int option, const void* value, socklen_t size);
+int __wrap_setsockopt(int fd, int level, int option, const void* value, socklen_t size) {
+  return injected({.call = Call::kSetsockopt, .fd = fd, .operation = option},
+                  [&] { return __real_setsockopt(fd, level, option, value, size); });
+}
+
+// Variadic in truth; the one argument there can be travels as a long does.
+int __real_fcntl(int fd, int command, long value);
+int __wrap_fcntl(int fd, int command, long value) {
+  return injected({.call = Call::kFcntl, .fd = fd, .operation = command},
+                  [&] { return __real_fcntl(fd, command, value); });
+}
+
+// clang-format off
+EVIO_WRAP(kSendmsg, ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags), fd)            // __wrap_sendmsg
+EVIO_WRAP(kSendmmsg, int, sendmmsg, (int fd, mmsghdr* messages, unsigned n, int flags), (fd, messages, n, flags), fd)  // __wrap_sendmmsg
+EVIO_WRAP(kRecvmmsg, int, recvmmsg, (int fd, mmsghdr* messages, unsigned n, int flags, timespec* timeout), (fd, messages, n, flags, timeout), fd)  // __wrap_recvmmsg
+EVIO_WRAP(kAccept4, int, accept4, (int fd, sockaddr* peer, socklen_t* size, int flags), (fd, peer, size, flags), fd)   // __wrap_accept4
+EVIO_WRAP(kConnect, int, connect, (int fd, const sockaddr* to, socklen_t size), (fd, to, size), fd)                    // __wrap_connect
+EVIO_WRAP(kSocket, int, socket, (int family, int type, int protocol), (family, type, protocol), -1)                    // __wrap_socket
+EVIO_WRAP(kBind, int, bind, (int fd, const sockaddr* to, socklen_t size), (fd, to, size), fd)                          // __wrap_bind
+EVIO_WRAP(kListen, int, listen, (int fd, int backlog), (fd, backlog), fd)                                              // __wrap_listen
+EVIO_WRAP(kShutdown, int, shutdown, (int fd, int how), (fd, how), fd)                                                  // __wrap_shutdown
+EVIO_WRAP(kGetsockname, int, getsockname, (int fd, sockaddr* name, socklen_t* size), (fd, name, size), fd)             // __wrap_getsockname
+EVIO_WRAP(kEpollCreate1, int, epoll_create1, (int flags), (flags), -1)                                                 // __wrap_epoll_create1
+EVIO_WRAP(kEpollWait, int, epoll_wait, (int epoll, epoll_event* events, int n, int ms), (epoll, events, n, ms), epoll) // __wrap_epoll_wait
+EVIO_WRAP(kPoll, int, poll, (pollfd* fds, nfds_t n, int ms), (fds, n, ms), -1)                                         // __wrap_poll
+EVIO_WRAP(kEventfd, int, eventfd, (unsigned value, int flags), (value, flags), -1)                                     // __wrap_eventfd
+EVIO_WRAP(kPipe, int, pipe, (int fds[2]), (fds), -1)                                                                   // __wrap_pipe
+EVIO_WRAP(kIoctl, int, ioctl, (int fd, unsigned long request, void* value), (fd, request, value), fd)                  // __wrap_ioctl
+EVIO_WRAP(kLstat, int, lstat, (const char* path, struct stat* info), (path, info), -1)                                 // __wrap_lstat
+EVIO_WRAP(kUnlink, int, unlink, (const char* path), (path), -1)                                                        // __wrap_unlink
+// clang-format on
+}

@@ -1,0 +1,216 @@
+// What other event servers get wrong about paths, options and the numbers of descriptors.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/support/fixture.hpp"
+#include "tests/support/handlers.hpp"
+#include "tests/support/process.hpp"
+
+namespace evio::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class PathRegressionTest : public ModeTest {
+ protected:
+  // serve refuses the path with an error that names it, calls nothing and leaves it as it is.
+  void expect_refused(const std::string& where) {
+    struct stat before {};
+    ASSERT_EQ(::lstat(where.c_str(), &before), 0);
+    Events handlers = events();
+    handlers.serving = [](const Server&) {
+      ADD_FAILURE() << "serving was called";
+      return Action::Shutdown;
+    };
+    const Error err = serve(std::move(handlers), mode().scheme() + "://" + where);
+    EXPECT_TRUE(err);
+    EXPECT_NE(err.message().find(where), std::string::npos) << err.message();
+    struct stat after {};
+    ASSERT_EQ(::lstat(where.c_str(), &after), 0);
+    EXPECT_EQ(before.st_ino, after.st_ino);
+    EXPECT_EQ(before.st_mode, after.st_mode);
+    EXPECT_EQ(before.st_size, after.st_size);
+  }
+};
+EVIO_INSTANTIATE(PathRegressionTest, modes_of(Network::kUnix));
+
+TEST_P(PathRegressionTest, ADirectoryIsRefusedAndUntouched) {
+  const std::string folder = path("folder");
+  std::filesystem::create_directory(folder);
+  std::ofstream(folder + "/file") << "text";
+  expect_refused(folder);
+  EXPECT_EQ(entries_of(folder), std::set<std::string>{"file"});
+  std::filesystem::remove_all(folder);
+}
+
+TEST_P(PathRegressionTest, AnEmptyDirectoryIsRefusedAndUntouched) {
+  const std::string folder = path("folder");
+  std::filesystem::create_directory(folder);
+  expect_refused(folder);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_P(PathRegressionTest, ARegularFileIsRefusedAndUntouched) {
+  const std::string file = path("file");
+  std::ofstream(file) << "precious";
+  expect_refused(file);
+  EXPECT_EQ(lines_of(file), std::vector<std::string>{"precious"});
+  std::filesystem::remove(file);
+}
+
+TEST_P(PathRegressionTest, ALinkToAFileIsRefusedAndBothAreUntouched) {
+  const std::string file = path("file");
+  const std::string link = path("link");
+  std::ofstream(file) << "precious";
+  std::filesystem::create_symlink(file, link);
+  expect_refused(link);
+  EXPECT_EQ(lines_of(file), std::vector<std::string>{"precious"});
+  std::filesystem::remove(link);
+  std::filesystem::remove(file);
+}
+
+TEST_P(PathRegressionTest, AFifoIsRefusedAndUntouched) {
+  const std::string fifo = path("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  expect_refused(fifo);
+  std::filesystem::remove(fifo);
+}
+
+class KeepAliveRegressionTest : public ModeTest {
+ protected:
+  // The server's end of the client's connection.
+  static int other_end(const Client& client) {
+    sockaddr_in own{};
+    socklen_t size = sizeof(own);
+    ::getsockname(client.fd(), reinterpret_cast<sockaddr*>(&own), &size);
+    for (const int fd : descriptors_of("socket:")) {
+      sockaddr_in peer{};
+      size = sizeof(peer);
+      if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 && peer.sin_family == AF_INET &&
+          peer.sin_port == own.sin_port && fd != client.fd()) {
+        return fd;
+      }
+    }
+    return -1;
+  }
+  static int option(int fd, int level, int name) {
+    int value = -1;
+    socklen_t size = sizeof(value);
+    ::getsockopt(fd, level, name, &value, &size);
+    return value;
+  }
+
+  // What the connection has after `opened` asked for this: {SO_KEEPALIVE, TCP_KEEPIDLE}.
+  std::pair<int, int> keep_alive_of(std::chrono::nanoseconds period) {
+    Events handlers = events();
+    handlers.opened = [&](Conn&, Output&, Options& opts) {
+      opts.tcp_keep_alive = period;
+      return Action::None;
+    };
+    handlers.data = echo;
+    TestServer server(handlers, address());
+    Client client = server.connect();
+    client.send_all("x");
+    EXPECT_EQ(client.receive(1), "x");
+    const int fd = other_end(client);
+    EXPECT_GE(fd, 0);
+    return {option(fd, SOL_SOCKET, SO_KEEPALIVE), option(fd, IPPROTO_TCP, TCP_KEEPIDLE)};
+  }
+};
+EVIO_INSTANTIATE(KeepAliveRegressionTest, modes_of(Network::kTcp));
+
+TEST_P(KeepAliveRegressionTest, PeriodsAreRoundedUpToWholeSeconds) {
+  EXPECT_EQ(keep_alive_of(100ms), std::pair(1, 1));
+  EXPECT_EQ(keep_alive_of(1ns), std::pair(1, 1));
+  EXPECT_EQ(keep_alive_of(1s), std::pair(1, 1));
+  EXPECT_EQ(keep_alive_of(1001ms), std::pair(1, 2));
+  EXPECT_EQ(keep_alive_of(90s), std::pair(1, 90));
+}
+
+TEST_P(KeepAliveRegressionTest, WithoutAPeriodItIsOff) {
+  EXPECT_EQ(keep_alive_of(0ns).first, 0);
+  EXPECT_EQ(keep_alive_of(-5s).first, 0);
+}
+
+class DescriptorZeroRegressionTest : public ModeTest {
+ protected:
+  /// Standard input, closed for a while.
+  class WithoutStdin {
+   public:
+    WithoutStdin() : saved_(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)) { ::close(STDIN_FILENO); }
+    ~WithoutStdin() {
+      if (saved_.valid()) ::dup2(saved_.get(), STDIN_FILENO);
+    }
+    WithoutStdin(const WithoutStdin&) = delete;
+    WithoutStdin& operator=(const WithoutStdin&) = delete;
+
+   private:
+    UniqueFd saved_;
+  };
+
+  static Events echoing() {
+    Events handlers = events();
+    handlers.data = echo;
+    return handlers;
+  }
+  static void expect_echo(Client& client) {
+    client.send_all("ping");
+    EXPECT_EQ(client.receive(4), "ping");
+  }
+};
+EVIO_INSTANTIATE(DescriptorZeroRegressionTest, all_modes());
+
+TEST_P(DescriptorZeroRegressionTest, ServesWhenItIsClosedAtTheStart) {
+  const WithoutStdin closed;
+  {
+    TestServer server(echoing(), address());
+    EXPECT_TRUE(open_descriptors().contains(0)) << "the server is expected to use it";
+    std::vector<Client> clients;
+    for (int i = 0; i < 5; ++i) clients.push_back(server.connect());
+    for (Client& client : clients) expect_echo(client);
+  }
+  EXPECT_FALSE(open_descriptors().contains(0));
+}
+
+TEST_P(DescriptorZeroRegressionTest, AConnectionMayHaveIt) {
+  Conn conn;
+  Gate opened;
+  Events handlers = echoing();
+  handlers.opened = [&](Conn& c, Output&, Options&) {
+    if (!opened.is_open()) conn = c;
+    opened.open();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client first = server.connect();
+  expect_echo(first);
+  UniqueFd socket(::socket(mode().is_tcp() ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage to{};
+  socklen_t size = sizeof(to);
+  ::getpeername(first.fd(), reinterpret_cast<sockaddr*>(&to), &size);
+  const WithoutStdin closed;
+  ASSERT_EQ(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), size), 0);
+  Client client(std::move(socket));
+  expect_echo(client);
+  EXPECT_TRUE(open_descriptors().contains(0)) << "the connection is expected to have it";
+  // A note for another connection is none for this one.
+  conn.wake();
+  expect_echo(first);
+  expect_echo(client);
+  client.close();
+  EXPECT_TRUE(eventually([] { return !open_descriptors().contains(0); }));
+  expect_echo(first);
+}
+
+}  // namespace
+}  // namespace evio::test
