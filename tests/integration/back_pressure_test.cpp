@@ -20,8 +20,10 @@ class BackPressureTest : public ModeTest {
   static constexpr std::size_t kMoreThanSocketsHold = 8'000'000;
   static constexpr Client::Tuning kSmall{.receive_buffer = 131'072};
 
-  // One thread that spins makes this 1; a processor shared with others makes it less, so the bar is low.
-  static void expect_idle() { EXPECT_LT(processors_busy_for(300ms), kThreadSanitizer ? 0.2 : 0.1); }
+  // A thread that spins keeps a processor busy for ever; what is only being finished is over by the next look.
+  static void expect_idle() {
+    EXPECT_TRUE(eventually([] { return processors_busy_for(250ms) < 0.1; })) << "something spins";
+  }
 };
 EVIO_INSTANTIATE(BackPressureTest, all_modes());
 

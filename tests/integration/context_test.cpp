@@ -230,23 +230,23 @@ TEST_P(HandleTest, UsedFromOtherThreadsWhileItsConnectionAndItsServerEnd) {
     std::vector<Conn> conns;
     Counter opened;
     std::atomic<bool> stop{false};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 2; ++t) {
-      threads.emplace_back([&] {
-        while (!stop.load(std::memory_order_relaxed)) {  // relaxed: nothing else is passed on
-          std::vector<Conn> copies;
-          {
-            const std::lock_guard lock(mutex);
-            copies = conns;
-          }
-          for (const Conn& conn : copies) {
-            conn.send("x");
-            conn.wake();
-            if (conn.id() % 3 == 0) conn.close();
-          }
+    const auto pester = [&] {
+      while (!stop.load(std::memory_order_relaxed)) {  // relaxed: nothing else is passed on
+        std::vector<Conn> copies;
+        {
+          const std::lock_guard lock(mutex);
+          copies = conns;
         }
-      });
-    }
+        for (const Conn& conn : copies) {
+          conn.send("x");
+          conn.wake();
+          if (conn.id() % 3 == 0) conn.close();
+        }
+        std::this_thread::yield();  // a mutex is not fair
+      }
+    };
+    std::thread first(pester);
+    std::thread second(pester);
     {
       Events handlers = events();
       handlers.drain_timeout = std::chrono::milliseconds(10);
@@ -259,11 +259,12 @@ TEST_P(HandleTest, UsedFromOtherThreadsWhileItsConnectionAndItsServerEnd) {
       TestServer server(handlers, address());
       std::vector<Client> clients;
       for (int i = 0; i < 6; ++i) clients.push_back(server.connect());
-      ASSERT_TRUE(opened.wait_for(6));
+      EXPECT_TRUE(opened.wait_for(6)) << opened.value();
       clients.resize(3);
     }
     stop = true;
-    for (std::thread& thread : threads) thread.join();
+    first.join();
+    second.join();
     for (const Conn& conn : conns) EXPECT_FALSE(conn.wake());
   }
 }

@@ -167,6 +167,51 @@ TEST_P(WakeTest, WakesDoNotKeepInputFromArriving) {
   waker.join();
 }
 
+class WakeFairnessTest : public ModeTest {};
+EVIO_INSTANTIATE(WakeFairnessTest, modes_of({1}));
+
+// The wake is posted into a backlog of another thread's notes: it must not wait until the last of them.
+TEST_P(WakeFairnessTest, AFloodOfAnotherThreadsSendsDoesNotKeepItFromArriving) {
+  constexpr std::size_t kFlood = 40'000;
+  Opened opened;
+  Gate held;
+  Gate go_on;
+  Counter batches;
+  std::atomic<std::size_t> batches_before_wake{kFlood};
+  Gate woken;
+  Events handlers = events();
+  handlers.opened = std::ref(opened);
+  handlers.pre_write = [&] { batches.add(); };
+  handlers.data = [&](Conn&, const Bytes& in, Output&) {
+    if (in.empty()) {
+      if (held.is_open()) {
+        batches_before_wake = batches.value();
+        woken.open();
+      }
+    } else {
+      held.open();
+      EXPECT_TRUE(go_on.wait());
+    }
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::vector<Client> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(server.connect());
+  ASSERT_TRUE(opened.count.wait_for(3));
+  opened.conns[2].wake();  // this thread is known to the loop before the one that floods
+  clients[0].send_all("hold");
+  ASSERT_TRUE(held.wait());
+  std::thread flood([&] {
+    // By turns, so that each is a batch of its own.
+    for (std::size_t i = 0; i < kFlood; ++i) opened.conns[i % 2].send("x");
+  });
+  flood.join();
+  opened.conns[2].wake();
+  go_on.open();
+  ASSERT_TRUE(woken.wait());
+  EXPECT_LT(batches_before_wake.load(), kFlood / 2);
+}
+
 TEST_P(WakeTest, OnAClosedConnectionAndAfterServeReturnedItDoesNothing) {
   EventLog log;
   std::vector<Conn> conns;

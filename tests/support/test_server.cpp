@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tests/support/timing.hpp"
+#include "tests/support/watchdog.hpp"
 
 namespace evio::test {
 
@@ -15,6 +16,7 @@ TestServer::TestServer(Events events, std::vector<std::string> addrs) {
   thread_id_ = thread_.get_id();
   if (!changed_.wait_for(lock, kPatience, [this] { return ready_ || returned_; })) {
     ADD_FAILURE() << "serve neither calls serving nor returns";
+    dump_stacks();
   }
 }
 
@@ -83,7 +85,10 @@ void TestServer::run(Events events, const std::vector<std::string>& addrs) {
 
 void TestServer::join() {
   std::unique_lock lock(mutex_);
-  if (!changed_.wait_for(lock, kPatience, [this] { return returned_; })) ADD_FAILURE() << "serve does not return";
+  if (!changed_.wait_for(lock, kPatience, [this] { return returned_; })) {
+    ADD_FAILURE() << "serve does not return";
+    dump_stacks();
+  }
   lock.unlock();
   if (thread_.joinable()) thread_.join();
 }

@@ -26,7 +26,9 @@ void dump_own_stack(int) {
   dumped.store(true, std::memory_order_release);  // release: the text is out before the next thread's begins
 }
 
-void dump_all_stacks() {
+}  // namespace
+
+void dump_stacks() {
   const int signal = SIGRTMIN + 5;
   struct sigaction action {};
   action.sa_handler = dump_own_stack;
@@ -41,8 +43,6 @@ void dump_all_stacks() {
     }
   }
 }
-
-}  // namespace
 
 Watchdog::Watchdog(std::string test, std::chrono::milliseconds limit) : test_(std::move(test)), limit_(limit) {
   // The new thread inherits the mask: a test's own signals are for the test's own threads.
@@ -68,7 +68,7 @@ void Watchdog::watch() {
   if (over_changed_.wait_for(lock, limit_, [this] { return over_; })) return;
   std::fprintf(stderr, "watchdog: %s did not end within %lld ms\n", test_.c_str(),
                static_cast<long long>(limit_.count()));
-  dump_all_stacks();
+  dump_stacks();
   std::abort();
 }
 

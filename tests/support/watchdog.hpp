@@ -8,6 +8,9 @@
 
 namespace evio::test {
 
+/// Writes the stack of every other thread to standard error.
+void dump_stacks();
+
 /// Ends the process, with the test's name and the stack of every thread, when a test takes longer than `limit`. It has
 /// a thread of its own, which takes no signals. Thread-safety: made and destroyed on one thread.
 class Watchdog {
