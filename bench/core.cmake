@@ -1,9 +1,9 @@
 # What the exact measurements need: this library's echo server, the bare one, and the load generator. The benchmarks and the
-# tests in tests/perf both include this file.
+# tests in tests/perf both include this file, so what each needs for itself comes before the guard.
 set(EVIO_BENCH_DIR ${CMAKE_CURRENT_LIST_DIR})
 set(EVIO_BENCH_BIN ${PROJECT_BINARY_DIR}/bench)
-include_guard(GLOBAL)
 enable_language(C)
+include_guard(GLOBAL)
 find_path(CXXOPTS_INCLUDE_DIR cxxopts.hpp REQUIRED)
 find_package(Threads REQUIRED)
 

@@ -1,6 +1,7 @@
 #include <sched.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <vector>
 
@@ -23,7 +24,7 @@ void run_ahead_of_others() {
 }  // namespace
 
 // Turns of `batch` messages, one on each of so many connections: all are sent, then all are received. The server does
-// exactly the same in every turn, so what it does for a message can be counted.
+// exactly the same in every turn, so what it does for a message can be counted. Given its pid, ends the server.
 int run_lockstep(const Options& options) {
   const Pattern pattern;
   std::vector<Descriptor> connections;
@@ -33,10 +34,10 @@ int run_lockstep(const Options& options) {
   const auto connection = [&](std::uint64_t number) {
     return connections[static_cast<std::size_t>(number) % connections.size()].get();
   };
+  run_ahead_of_others();
   for (int i = 0; i < options.connections; ++i) {
     connections.push_back(connect_tcp(options.port, static_cast<std::uint64_t>(i), true));
   }
-  run_ahead_of_others();
   for (std::uint64_t first = 0; first < options.messages; first += batch) {
     for (std::uint64_t i = first; i < first + batch; ++i) send_all(connection(i), message(i));
     for (std::uint64_t i = first; i < first + batch; ++i) {
@@ -45,6 +46,8 @@ int run_lockstep(const Options& options) {
       }
     }
   }
+  // Before the connections are closed: the server must not come to see some of that.
+  if (options.pid != 0 && kill(options.pid, SIGTERM) != 0) fail("kill");
   std::printf("messages=%llu\n", static_cast<unsigned long long>(options.messages));
   return 0;
 }

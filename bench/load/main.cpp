@@ -15,7 +15,7 @@ cxxopts::Options describe(load::Options& to) {
   auto add = options.add_options();
   add("mode", "what to do", cxxopts::value<std::string>());
   add("port", "where the server listens", cxxopts::value(to.port));
-  add("pid", "the server, to read its CPU time and memory", cxxopts::value(to.pid));
+  add("pid", "the server, to read its CPU time and memory; lockstep: to end it", cxxopts::value(to.pid));
   add("connections", "how many", cxxopts::value(to.connections));
   add("active", "how many of them carry messages (0: all)", cxxopts::value(to.active));
   add("threads", "how many threads share the connections", cxxopts::value(to.threads));

@@ -51,7 +51,7 @@ struct Options parse_options(int argc, char** argv) {
 }
 
 void announce(int port) {
-  printf("port %d\n", port);
+  printf("port %d pid %d\n", port, (int)getpid());
   fflush(stdout);
 }
 

@@ -18,7 +18,7 @@ struct Options {
 };
 
 struct Options parse_options(int argc, char** argv);
-/* Prints "port N": what the harness waits for before it connects. */
+/* Prints "port N pid N": what the harness waits for before it connects. */
 void announce(int port);
 /* Binds one socket for each loop (one SO_REUSEPORT group when there are several), announces the port and runs
  * serve(socket) on a thread for each. Never returns. */

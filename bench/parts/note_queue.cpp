@@ -1,0 +1,82 @@
+#include "internal/note_queue.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <memory>
+
+#include "internal/poller.hpp"
+
+namespace {
+
+using evio::internal::Counted;
+using evio::internal::Interest;
+using evio::internal::Note;
+using evio::internal::NoteQueue;
+using evio::internal::Ready;
+using evio::internal::Ref;
+
+// A loop that is never asleep: what waking it costs is the kernel's.
+class WideAwake final : public evio::internal::Poller {
+ public:
+  std::error_code add(int, Interest, void*) override { return {}; }
+  std::error_code modify(int, Interest, void*) override { return {}; }
+  void remove(int) override {}
+  std::span<const Ready> wait(std::chrono::nanoseconds) override { return {}; }
+  void wake() noexcept override {}
+};
+
+class Peer final : public Counted {};
+
+struct Shared {
+  WideAwake poller;
+  Ref<NoteQueue> queue{new NoteQueue(0, poller)};
+  Ref<Peer> peer{new Peer()};
+};
+
+std::size_t drain(NoteQueue& queue) {
+  static thread_local std::array<Note, 64> notes;
+  std::size_t sum = 0;
+  while (const std::size_t count = queue.take(notes)) {
+    for (Note& note : std::span(notes).first(count)) note.discard();
+    sum += count;
+  }
+  return sum;
+}
+
+/// A batch of notes in and out again, on one thread.
+void post_and_take(benchmark::State& state) {
+  Shared shared;
+  for (auto _ : state) {
+    for (std::int64_t i = 0; i < state.range(0); ++i) {
+      shared.queue->post(Note::send_text(*shared.peer, "hello\n"));
+    }
+    shared.queue->disarm();
+    benchmark::DoNotOptimize(drain(*shared.queue));
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(post_and_take)->Arg(1)->Arg(16)->Arg(256);
+
+/// Thread 0 takes what the others post.
+void post_from_threads(benchmark::State& state) {
+  static std::unique_ptr<Shared> shared;
+  static std::atomic<std::int64_t> under_way{0};
+  constexpr std::int64_t kMost = 10'000;  // that producers are ahead of the loop
+  if (state.thread_index() == 0) shared = std::make_unique<Shared>();
+  std::int64_t posted = 0;
+  for (auto _ : state) {
+    if (state.thread_index() == 0) {
+      shared->queue->disarm();
+      under_way.fetch_sub(static_cast<std::int64_t>(drain(*shared->queue)), std::memory_order_relaxed);
+    } else if (under_way.load(std::memory_order_relaxed) < kMost) {
+      shared->queue->post(Note::send_text(*shared->peer, "hello\n"));
+      under_way.fetch_add(1, std::memory_order_relaxed);
+      ++posted;
+    }
+  }
+  state.counters["notes"] = benchmark::Counter(static_cast<double>(posted), benchmark::Counter::kIsRate);
+}
+BENCHMARK(post_from_threads)->Threads(2)->Threads(3)->Threads(5)->UseRealTime();
+
+}  // namespace
