@@ -19,6 +19,7 @@ class BytesAccess;
 ///
 /// Copying one is O(1): the copy shares the storage, has the same data(), and keeps it alive for as long as the copy
 /// lives. A plain view of one (view(), data()) lives as long as some Bytes of the same storage does.
+/// The input of a connection with Options::reuse_input_buffer is the exception: it and its copies are plain views.
 /// Thread-safety: different Bytes of one storage may be used, copied and destroyed on different threads at once.
 class Bytes {
  public:

@@ -66,13 +66,14 @@ class Conn {
   /// The loop, 0 to num_loops - 1, on which all callbacks of this connection run.
   int loop_index() const noexcept;
 
-  /// Keeps a value with the connection, in place of the one kept before. It is destroyed on the loop's thread right
-  /// after closed or detached returned. A connection that is gone, and a datagram, keep nothing.
+  /// Keeps a value with the connection, in place of the one kept before, which is destroyed at once: not from within
+  /// one of its own methods. The last one is destroyed on the loop's thread right after closed or detached returned. A
+  /// connection that is gone, and a datagram, keep nothing.
   template <class T>
   void set_context(T&& value) const {
     keep(std::make_unique<internal::ContextOf<std::decay_t<T>>>(std::forward<T>(value)));
   }
-  /// The value kept; nullptr when there is none or it is of another type.
+  /// The value kept; nullptr when there is none or it is of another type than exactly T.
   template <class T>
   T* context() const noexcept {
     return static_cast<T*>(kept(typeid(T)));
@@ -81,9 +82,11 @@ class Conn {
   /// Has data called, with an empty `in`, at least once after this call, soon. Returns false when the connection is
   /// gone or closing. From any thread; runs no callback inline, so locks may be held.
   bool wake() const;  // NOLINT(modernize-use-nodiscard): may be ignored
-  /// Adds x to what the connection sends, in the order this thread calls it, without calling data. Returns false, and
-  /// sends nothing, when the connection is gone or closing. For a datagram's Conn: sends one datagram to that peer at
-  /// once; false when it could not be sent. From any thread; runs no callback inline, so locks may be held.
+  /// Adds x to what the connection sends, in the order this thread calls it, without calling data; there is no limit to
+  /// what waits for a slow peer. In one of the loop's own callbacks x leaves before what that callback returns. Returns
+  /// false, and sends nothing, when the connection is gone or closing, or there is no memory for the word to its loop;
+  /// std::bad_alloc when there is none for a copy of x. For a datagram's Conn: sends one datagram to that peer at once;
+  /// false when it could not be sent. From any thread; runs no callback inline, so locks may be held.
   bool send(std::string_view x) const { return send_text(x); }
   bool send(const char* x) const { return send_text(x); }
   bool send(const std::string& x) const { return send_text(x); }
@@ -97,6 +100,7 @@ class Conn {
   /// false when it is gone or closing already. From any thread; runs no callback inline, so locks may be held.
   bool close() const;
 
+  /// The same connection.
   friend bool operator==(const Conn& a, const Conn& b) noexcept { return a.peer_ == b.peer_; }
   /// An order for maps and sets: by id within one server.
   friend std::strong_ordering operator<=>(const Conn& a, const Conn& b) noexcept;

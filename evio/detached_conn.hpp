@@ -17,8 +17,10 @@ class DetachedConn {
   /// Takes the descriptor over.
   explicit DetachedConn(int fd) noexcept : fd_(fd) {}
   DetachedConn(DetachedConn&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  /// Closes the socket it had.
   DetachedConn& operator=(DetachedConn&& other) noexcept {
-    std::swap(fd_, other.fd_);
+    DetachedConn moved(std::move(other));
+    std::swap(fd_, moved.fd_);
     return *this;
   }
   ~DetachedConn();

@@ -38,8 +38,14 @@ struct Options {
 /// The server as its user writes it: any subset of the callbacks, and how many loops.
 ///
 /// All events of one connection happen on one loop, one at a time; handlers of different loops run at the same time, so
-/// what they share needs a lock or an atomic. An exception that leaves `opened` or `data` closes that connection, and
-/// `closed` gets its message; from any other callback it shuts the server down and serve() rethrows it.
+/// what they share needs a lock or an atomic. A callback that waits keeps its loop from everything else. The `Conn&` is
+/// good during the call, a copy of it for ever.
+///
+/// Of UDP there is only `data`, once for each datagram: a non-empty `out` goes back as one datagram, of the actions
+/// Shutdown alone acts, and the Conn, kept, can send more later.
+///
+/// An exception that leaves `opened` or `data` closes that connection, and `closed` gets its message (for UDP it costs
+/// that datagram); from any other callback it shuts the server down and serve() rethrows it.
 struct Events {
   /// 0 and 1: one loop; less than 0: one for each CPU in the affinity mask (sched_getaffinity(2)).
   int num_loops = 0;
@@ -51,16 +57,21 @@ struct Events {
   std::function<Action(const Server& server)> serving = nullptr;
   /// A connection was accepted. On its loop, first of its events. out is sent; opts are applied when it returns.
   std::function<Action(Conn& conn, Output& out, Options& opts)> opened = nullptr;
-  /// A connection is over; err says why when it was not asked for by either side. On its loop, last of its events.
+  /// A connection is over; err says why when it was not asked for by either side. On its loop, last of its events. Only
+  /// Shutdown is heeded.
   std::function<Action(Conn& conn, const Error& err)> closed = nullptr;
-  /// A connection that asked for Detach has sent its output: rwc is its socket. On its loop, last of its events.
+  /// A connection that asked for Detach has sent its output: rwc is its socket. On its loop, last of its events. Only
+  /// Shutdown is heeded.
   std::function<Action(Conn& conn, DetachedConn rwc)> detached = nullptr;
-  /// Bytes that a callback produced are about to leave. On the loop that will write them.
+  /// Bytes that a callback or send() produced are about to leave: once for a batch, before any of them does. On the
+  /// loop that will write them.
   std::function<void()> pre_write = nullptr;
   /// Bytes arrived; none after a wake(). On the connection's loop. A view of `in` lives until data returns, a copy of
-  /// it for as long as you keep it.
+  /// it for as long as you keep it (but see Options::reuse_input_buffer). A handler may declare a std::string_view for
+  /// it.
   std::function<Action(Conn& conn, const Bytes& in, Output& out)> data = nullptr;
-  /// On loop 0: right after serving, then `delay` after the last one returned; 0 or less: on the loop's next turn.
+  /// On loop 0: right after serving, then `delay`, which is 0 at each call, after the last one returned; 0 or less: on
+  /// the loop's next turn. Only Shutdown is heeded.
   std::function<Action(std::chrono::nanoseconds& delay)> tick = nullptr;
 };
 

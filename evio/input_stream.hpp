@@ -34,7 +34,9 @@ class InputStream {
   /// Calls consume with what is unread, never with nothing, until it returns 0 or nothing is left, and keeps the rest.
   /// consume returns how many of the bytes it used. Fed nothing, as by a wake, it offers what was kept. Given Bytes,
   /// consume gets Bytes, so that a value can be kept without copying; given anything else, a std::string_view.
-  /// When consume throws, what it was offered last and what came behind is kept.
+  /// More than it was offered is all of it. It must not use this stream. What is kept has no limit of its own: a
+  /// handler that gets no whole message out of too many bytes should close. When consume throws, what it was offered is
+  /// kept.
   template <class In, class Consume>
   requires std::convertible_to<const In&, std::string_view>
   void feed(const In& in, Consume&& consume);

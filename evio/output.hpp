@@ -19,6 +19,7 @@ class OutputAccess;
 ///
 /// It holds text that was copied and, in between, large Bytes that are only shared. What it holds when the callback
 /// returns is appended to what the connection already has to send; nothing here ever replaces that.
+/// Whatever adds to it may throw std::bad_alloc.
 /// Thread-safety: used on its loop's thread, during the callback it was given to.
 class Output {
  public:

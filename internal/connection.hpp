@@ -88,15 +88,20 @@ class Connection final : public Peer, public Source {
   Clock::time_point linger_until() const noexcept { return linger_until_; }
   void linger_until(Clock::time_point end) noexcept { linger_until_ = end; }
 
-  /// The loop's own handle, which is also what callbacks get. They may assign to it: it is mended here.
+  /// The handle that callbacks get. They may assign to it or move it away: it is mended here, and the loop has a hold
+  /// of its own besides.
   Conn& self() noexcept {
     if (PeerAccess::peer(self_) != this) [[unlikely]]
       self_ = PeerAccess::handle(this);
     return self_;
   }
-  void adopt_self(Conn self) noexcept { self_ = std::move(self); }
-  /// Lets go of the loop's handle; may destroy the connection.
-  void drop_self() noexcept { const Conn last = std::move(self()); }
+  /// Takes the loop's hold.
+  void adopt_self() noexcept { retain(); }
+  /// Lets go of it; may destroy the connection.
+  void drop_self() noexcept {
+    self_ = Conn();
+    release();
+  }
 
  private:
   friend class ConnectionList;

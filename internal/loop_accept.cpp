@@ -41,9 +41,9 @@ void Loop::accept(Acceptor& acceptor) {
   for (int i = 0; i != kAcceptBatch && accept_one(acceptor); ++i) {
   }
   // Only now those that stay here: `opened` may block, and the others must not wait for it.
-  for (Conn& conn : accepted_) {
+  for (const Conn& conn : accepted_) {
     auto& c = static_cast<Connection&>(*PeerAccess::peer(conn));
-    c.adopt_self(std::move(conn));
+    c.adopt_self();
     dispatch(c, Step::kOpen);
   }
   accepted_.clear();

@@ -74,7 +74,7 @@ std::size_t Loop::work_off(std::span<Note> notes) {
       break;
     case Note::Kind::kAdopt:
       if (stopping_) break;  // it goes as it came: no one has been told of it
-      c.adopt_self(PeerAccess::handle(&c));
+      c.adopt_self();
       dispatch(c, Step::kOpen);
       break;
     default:
