@@ -1,0 +1,197 @@
+// Memory runs out in a loop's thread, at every allocation the library makes there: it costs the connection it was for.
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/support/fixture.hpp"
+
+namespace {
+
+// Allocations fail on a thread that says so, while `failures` are left, once `before` of them were made.
+thread_local bool may_fail = false;
+std::atomic<int> before{0};
+std::atomic<int> failures{0};
+std::atomic<int> failed{0};
+
+bool fails_now() {
+  if (!may_fail || failures.load() == 0 || before.fetch_sub(1) > 0) return false;
+  --failures;
+  ++failed;
+  return true;
+}
+
+/// What the handlers themselves allocate is not at stake.
+class Untouched {
+ public:
+  Untouched() : saved_(may_fail) { may_fail = false; }
+  ~Untouched() { may_fail = saved_; }
+  Untouched(const Untouched&) = delete;
+  Untouched& operator=(const Untouched&) = delete;
+
+ private:
+  bool saved_;
+};
+
+}  // namespace
+
+extern "C" {
+void* __real_malloc(std::size_t size);
+void* __wrap_malloc(std::size_t size) { return fails_now() ? nullptr : __real_malloc(size); }
+void* __real_realloc(void* old, std::size_t size);
+void* __wrap_realloc(void* old, std::size_t size) { return fails_now() ? nullptr : __real_realloc(old, size); }
+}
+
+void* operator new(std::size_t size) {
+  if (void* const p = fails_now() ? nullptr : __real_malloc(size == 0 ? 1 : size)) return p;
+  throw std::bad_alloc();
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return fails_now() ? nullptr : __real_malloc(size == 0 ? 1 : size);
+}
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // they are a pair with what is above
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+#pragma GCC diagnostic pop
+
+namespace evio::test {
+namespace {
+
+class AllocationFailureTest : public ModeTest {
+ protected:
+  void TearDown() override {
+    failures = 0;
+    ModeTest::TearDown();
+  }
+
+  Events handlers() {
+    Events handlers = events();
+    handlers.serving = [](const Server&) {
+      may_fail = true;
+      return Action::None;
+    };
+    handlers.opened = [this](Conn& conn, Output& out, Options&) {
+      const Untouched mine;
+      const std::lock_guard lock(mutex_);
+      conns_.push_back(conn);
+      opened_.add();
+      out = "+";
+      return Action::None;
+    };
+    handlers.closed = [this](Conn& conn, const Error&) {
+      const Untouched mine;
+      const std::lock_guard lock(mutex_);
+      std::erase(conns_, conn);
+      closed_.add();
+      return Action::None;
+    };
+    handlers.detached = [this](Conn&, DetachedConn) {
+      const Untouched mine;
+      closed_.add();
+      return Action::None;
+    };
+    handlers.data = [this](Conn& conn, const Bytes& in, Output& out) { return hear(conn, in, out); };
+    return handlers;
+  }
+
+  Action hear(Conn& conn, const Bytes& in, Output& out) {
+    if (in == "large") out.append(large_);        // shared
+    if (in == "text") out.append(large_.view());  // copied: by the library, in its buffer
+    if (in == "wake") conn.wake();
+    if (in == "send") conn.send(large_);
+    if (in == "close") return Action::Close;
+    if (in == "detach") return Action::Detach;
+    const Untouched mine;
+    if (in == "throw") throw std::runtime_error("an error whose message is longer than a short string may be");
+    if (in == "keep") kept_.push_back(in);
+    if (in.empty()) out = "woken";
+    return Action::None;
+  }
+
+  static void expect_woken(Client& client) {
+    client.send_all("wake");
+    EXPECT_EQ(client.receive(5), "woken");
+  }
+
+  // Everything there is to allocate for. What the clients get depends on what fails.
+  void exercise(const TestServer& server) {
+    static constexpr std::array kWhat{"large", "text", "wake", "send", "close", "detach", "throw", "keep", ""};
+    std::vector<Client> clients;
+    while (clients.size() < kWhat.size()) clients.emplace_back(server.addr(), kSmall);
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      char plus = 0;
+      // A connection for which there was no memory ends without a word.
+      if (::recv(clients[i].fd(), &plus, 1, 0) == 1) clients[i].send_all(kWhat[i]);
+    }
+    std::vector<Conn> conns;
+    {
+      const std::lock_guard lock(mutex_);
+      conns.assign(conns_.begin() + 1, conns_.end());  // without the bystander
+    }
+    for (const Conn& conn : conns) {
+      conn.wake();
+      conn.send(large_);
+    }
+    for (Client& client : clients) {
+      client.shutdown_write();
+      client.receive_all();
+    }
+  }
+
+  // Exercises a server with `count` allocations in a row failing after n. Returns whether there were any.
+  bool fail_after(int n, int count) {
+    SCOPED_TRACE(std::to_string(count) + " after " + std::to_string(n));
+    const std::string where = address();
+    TestServer server(handlers(), where);
+    Client bystander = server.connect();
+    EXPECT_EQ(bystander.receive(1), "+");
+    expect_woken(bystander);  // all there is to allocate for it is
+    failed = 0;
+    before = n;
+    failures = count;
+    exercise(server);
+    failures = 0;
+    const bool some_failed = failed > 0;
+    // Whoever had no part in it, and whoever comes later, is served.
+    Client late = server.connect();
+    EXPECT_EQ(late.receive(1), "+");
+    expect_woken(bystander);
+    expect_woken(late);
+    server.shutdown();
+    EXPECT_FALSE(server.wait());
+    EXPECT_EQ(opened_.value(), closed_.value());
+    kept_.clear();
+    return some_failed;
+  }
+
+  void fail_everywhere(int count) {
+    int n = 0;
+    while (fail_after(n, count) && !HasFailure()) n += 1 + n / 4;  // the first ones matter most
+    EXPECT_GT(n, 5);
+  }
+
+  static constexpr Client::Tuning kSmall{.receive_buffer = 65'536};
+  const Bytes large_{pattern(400'000)};
+  std::mutex mutex_;
+  std::vector<Conn> conns_;
+  std::vector<Bytes> kept_;
+  Counter opened_;
+  Counter closed_;
+};
+EVIO_INSTANTIATE(AllocationFailureTest, modes_of({1}));
+
+TEST_P(AllocationFailureTest, OneAtATime) { fail_everywhere(1); }
+TEST_P(AllocationFailureTest, TwoInARow) { fail_everywhere(2); }
+TEST_P(AllocationFailureTest, ManyInARow) { fail_everywhere(10); }
+
+}  // namespace
+}  // namespace evio::test

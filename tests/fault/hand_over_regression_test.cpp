@@ -1,0 +1,90 @@
+// A loop that was woken for a connection alone must hand it over before it calls a handler that may take its time.
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "tests/fault/inject.hpp"
+#include "tests/support/fixture.hpp"
+
+namespace evio::test {
+namespace {
+
+class HandOverRegressionTest : public ModeTest {
+ protected:
+  /// What happens between a loop's being woken for a connection and its looking at why: one of its own is woken, and
+  /// the handler of that blocks.
+  struct Round {
+    std::atomic<bool> armed{true};
+    std::atomic<int> blocked_loop{-1};
+    Gate go_on;
+  };
+
+  static Conn& of_this_loop() {
+    static thread_local Conn conn;
+    return conn;
+  }
+
+  Events handlers() {
+    Events handlers = events();
+    handlers.load_balance = LoadBalance::RoundRobin;
+    handlers.opened = [this](Conn& conn, Output&, Options&) {
+      of_this_loop() = conn;
+      opened_.add();
+      return Action::None;
+    };
+    handlers.closed = [](Conn&, const Error&) {
+      of_this_loop() = Conn();
+      return Action::None;
+    };
+    handlers.data = [this](Conn& conn, const Bytes&, Output&) {
+      Round& round = *round_.load();
+      round.blocked_loop = conn.loop_index();
+      EXPECT_TRUE(round.go_on.wait());
+      return Action::None;
+    };
+    return handlers;
+  }
+
+  static bool waits(Call call) { return call == Call::kEpollWait || call == Call::kPoll; }
+
+  Counter opened_;
+  std::deque<Round> rounds_;  // a loop may look at the last one still
+  std::atomic<Round*> round_{nullptr};
+};
+EVIO_INSTANTIATE(HandOverRegressionTest, modes_of({4}));
+
+TEST_P(HandOverRegressionTest, ComesBeforeTheNotes) {
+  Injection injection(nullptr, [this](const Invocation& invocation, long ready) {
+    Round* const round = round_.load();
+    if (ready > 0 && waits(invocation.call) && round != nullptr && round->armed.exchange(false)) of_this_loop().wake();
+  });
+  TestServer server(handlers(), address());
+  std::vector<Client> clients;
+  const auto n = static_cast<std::size_t>(loops());
+  for (std::size_t i = 0; i < n; ++i) {
+    clients.push_back(server.connect());
+    ASSERT_TRUE(opened_.wait_for(i + 1));
+  }
+  // In one round of four the connection is the blocked loop's own and has to wait: in the others it must not.
+  int tested = 0;
+  for (std::size_t i = n; i < 3 * n; ++i) {
+    Round& round = rounds_.emplace_back();
+    round_ = &round;
+    clients.push_back(server.connect());
+    const auto target = static_cast<int>(i % n);
+    ASSERT_TRUE(eventually([&] { return round.blocked_loop >= 0; }));
+    if (round.blocked_loop != target) {
+      ++tested;
+      EXPECT_TRUE(opened_.wait_for(i + 1, kPatience / 3)) << "loop " << round.blocked_loop << " keeps it waiting";
+    }
+    round.go_on.open();
+    ASSERT_TRUE(opened_.wait_for(i + 1));
+    if (HasFailure()) break;
+  }
+  EXPECT_GT(tested, 0);
+}
+
+}  // namespace
+}  // namespace evio::test
