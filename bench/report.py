@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""report.py WORK ROOT: prints RESULTS.md from what bench/run measured, and writes the chart's numbers.
+"""report.py WORK: prints RESULTS.md from what bench/run measured, and writes the chart's numbers.
 
 WORK/raw has a line for each measurement: scenario, variant, server, round, "name=number ...", parted by tabs. Everything is the
 median over the rounds; a ratio is the median of the rounds' ratios, since what is measured side by side shares its noise.
@@ -41,19 +41,25 @@ def median(rounds, name):
     return statistics.median(numbers[name] for numbers in rounds.values())
 
 
-def ratio(rounds, others, name):
-    """The median of what `name` is to the others' in the same round; None when there is nothing to compare with."""
-    both = [rounds[r][name] / others[r][name] for r in rounds if r in others and others[r][name]]
-    return statistics.median(both) if both else None
+def ratios(rounds, others, name):
+    """What `name` is to the others' in each round that both have."""
+    return [rounds[r][name] / others[r][name] for r in rounds if r in others and others[r][name]]
 
 
-def spread(rounds, name):
-    """How far the middle half of the rounds lies apart, in percent of the median."""
-    values = sorted(numbers[name] for numbers in rounds.values())
+def error(values):
+    """The standard error of a median, by the distance of the quartiles; half the range where there are too few."""
     if len(values) < 4:
-        return (values[-1] - values[0]) / 2 / statistics.median(values) * 100
+        return (max(values) - min(values)) / 2
     low, _, high = statistics.quantiles(values, n=4)
-    return (high - low) / 2 / statistics.median(values) * 100
+    return 0.93 * (high - low) / len(values) ** 0.5
+
+
+def ratio(rounds, others, name):
+    """The median of the ratios, and how far to trust it."""
+    values = ratios(rounds, others, name)
+    if not values:
+        return "–"
+    return "1" if rounds is others else f"{statistics.median(values):.3f} ± {error(values):.3f}"
 
 
 def number(value, digits=0):
@@ -73,11 +79,10 @@ def echo_table(servers):
     limit = servers.get(LIMIT, {})
     rows = []
     for server, rounds in sorted(servers.items(), key=lambda item: -median(item[1], "rate")):
-        rows.append([server, number(median(rounds, "rate")), number(ratio(rounds, limit, "rate"), 3),
-                     f"± {spread(rounds, 'rate'):.0f} %", number(median(rounds, "p50_us"), 1),
-                     number(median(rounds, "p99_us"), 1), number(median(rounds, "p999_us"), 1),
-                     number(median(rounds, "cpu_ns")), number(ratio(rounds, limit, "cpu_ns"), 3)])
-    return table(["server", "messages/s", "to bare", "spread", "p50 µs", "p99 µs", "p99.9 µs", "CPU ns a message", "to bare"],
+        rows.append([server, number(median(rounds, "rate")), ratio(rounds, limit, "rate"),
+                     number(median(rounds, "p50_us"), 1), number(median(rounds, "p99_us"), 1),
+                     number(median(rounds, "p999_us"), 1), number(median(rounds, "cpu_ns")), ratio(rounds, limit, "cpu_ns")])
+    return table(["server", "messages/s", "to bare", "p50 µs", "p99 µs", "p99.9 µs", "CPU ns a message", "to bare"],
                  rows)
 
 
@@ -101,7 +106,8 @@ def notes_part(raw):
         if scenario != "notes":
             continue
         what, threads, loops = variant.split()
-        for server, rounds in sorted(servers.items(), key=lambda item: -median(item[1], "rate")):
+        for server in (name for name in ("evio", "libuv", "asio") if name in servers):
+            rounds = servers[server]
             rows[what].append([f"{threads} → {loops}", server, number(median(rounds, "rate")), number(median(rounds, "cpu_ns")),
                                number(median(rounds, "calls"), 4), number(median(rounds, "p50_us"), 1),
                                number(median(rounds, "p99_us"), 1), number(median(rounds, "ping_calls"), 2)])
@@ -132,11 +138,9 @@ def versus_part(raw, wanted, peer, head):
         for server, rounds in sorted(servers.items(), key=lambda item: -median(item[1], "rate")):
             against = servers.get(peer, {})
             rows.append([*([variant.replace(" ", ", -P ").upper()] if wanted == "redis" else []), server,
-                         number(median(rounds, "rate")), number(ratio(rounds, against, "rate"), 3),
-                         f"± {spread(rounds, 'rate'):.0f} %", number(median(rounds, "p50_us")),
-                         number(median(rounds, "p99_us")), number(median(rounds, "cpu_ns")),
-                         number(ratio(rounds, against, "cpu_ns"), 3)])
-    return table([*head, "server", "requests/s", f"to {peer}", "spread", "p50 µs", "p99 µs", "CPU ns a request", f"to {peer}"],
+                         number(median(rounds, "rate")), ratio(rounds, against, "rate"), number(median(rounds, "p50_us")),
+                         number(median(rounds, "p99_us")), number(median(rounds, "cpu_ns")), ratio(rounds, against, "cpu_ns")])
+    return table([*head, "server", "requests/s", f"to {peer}", "p50 µs", "p99 µs", "CPU ns a request", f"to {peer}"],
                  rows) if rows else ""
 
 
@@ -145,16 +149,16 @@ def glance_part(raw, work):
     kinds = [(key, servers) for key, servers in raw.items()
              if key[0] in ECHO and LIMIT in servers and (key[0] != "loops" or key[1].startswith("2"))]
     names = list(dict.fromkeys(name for _, servers in kinds for name in servers))
-    ratios = {(key, name): ratio(servers[name], servers[LIMIT], "rate") if name in servers else None
-              for key, servers in kinds for name in names}
+    medians = {(key, name): statistics.median(found) for key, servers in kinds for name in names if name in servers
+               and (found := ratios(servers[name], servers[LIMIT], "rate"))}
     if not kinds:
         return ""
     with open(work / "ratios.tsv", "w", encoding="utf-8") as file:
         print("scenario", *names, sep="\t", file=file)
         for key, _ in kinds:
-            cells = [f"{ratios[key, n]:.3f}" if ratios[key, n] is not None else "?" for n in names]
+            cells = [f"{medians[key, n]:.3f}" if (key, n) in medians else "?" for n in names]
             print(ECHO[key[0]][1], *cells, sep="\t", file=file)
-    rows = [[name, *(number(ratios[key, name], 2) for key, _ in kinds)] for name in names]
+    rows = [[name, *(number(medians.get((key, name)), 2) for key, _ in kinds)] for name in names]
     return table(["messages/s to bare", *(ECHO[key[0]][1] for key, _ in kinds)], rows)
 
 
@@ -166,31 +170,32 @@ def counts_part(work):
     return "\n".join(texts.values())
 
 
-def conditions(work, root):
-    def said(*command):
-        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip().split("\n")[0]
-
+def conditions(work):
+    compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), "")
     versions = work / "versions"
     rows = [["date", datetime.date.today().isoformat()], ["kernel", f"{platform.system()} {platform.release()} {platform.machine()}"],
-            ["compiler", said("c++", "--version") + ", -O2"], ["commit", said("git", "describe", "--always", "--dirty") or "–"],
+            ["compiler", compiler + ", -O2"], ["commit", (work / "commit").read_text().strip()],
             ["processors", f"{len(os.sched_getaffinity(0))} × {model}"],
             ["load average before and after", f"{(work / 'load_before').read_text().strip()}; {(work / 'load_after').read_text().strip()}"],
             *([["others", ", ".join(dict.fromkeys(versions.read_text().split("\n")[:-1]))]] if versions.exists() else [])]
     return "".join(f"- {name}: {value}\n" for name, value in rows)
 
 
-METHOD = """Everything is on the loopback. Rounds alternate between the servers, and what is shown is the median of the rounds; a
-ratio is the median of the ratios within each round. *Spread* is half the distance between the quartiles of the rounds, in percent
-of the median: differences smaller than that are noise. *CPU* is what the server used in user space and in the kernel, which other
-work on the machine disturbs less than the rate. The load average says how much other work there was. Of the servers, *bare* is
-epoll_wait, read and write by hand, the limit; *libevent* and *bufferevent* are its two ways; all are in [servers/](servers), each
-written as its own users would write it for speed. The load generator checks every byte that comes back.
+METHOD = """Everything is on the loopback. Rounds are short and alternate between the servers; what is shown is the median of the rounds.
+A ratio is the median of the ratios within each round, for what is measured side by side shares its noise; behind ± stands its standard
+error: two that differ by less than that twice are equal. *CPU* is what the server used in user space and in the kernel, which other work on
+the machine disturbs less than the rate. The load average says how much other work there was: 0 is a machine of one's own.
+
+Of the servers, *bare* is epoll_wait, read and write by hand, the limit; *libevent* and *bufferevent* are its two ways; all are in
+[servers/](servers), each written as its own users would write it for speed. asio needs a buffer for each connection, since it tries the next
+read at once: that is its memory. The load generator checks every byte that comes back. One processor serves (or one for each loop, where there are
+enough) and others load it.
 """
 
 
 def main():
-    work, root = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    work = pathlib.Path(sys.argv[1])
     raw = read_raw(work / "raw")
     parts = [("At a glance", glance_part(raw, work)),
              ("Instructions and system calls of an echoed message", counts_part(work)),
@@ -200,7 +205,7 @@ def main():
              ("The redis example beside redis-server", versus_part(raw, "redis", "redis-server", ["command"])),
              ("The http example beside nginx", versus_part(raw, "http", "nginx", []))]
     print("# Results\n\nWritten by `bench/run`. How it is measured stands at the end.\n")
-    print(conditions(work, root))
+    print(conditions(work))
     for title, text in parts:
         if text:
             print(f"## {title}\n\n{text}")

@@ -28,15 +28,15 @@ redis_round() { # PIPELINE COMMAND REQUESTS
   taskset -c "$client_cpus" redis-benchmark -h 127.0.0.1 -p "$server_port" -c 50 -P "$1" -n "$3" -r 10000 -t "$2" --csv \
     >"$work/redis.csv" 2>"$work/redis.err" || die "$(cat "$work/redis.err")"
   after=$(cpu_ns "$server_pid")
-  awk -F'","' -v cpu=$((after - before)) -v n="$3" 'NR == 2 { gsub(/"/, "")
-    printf "rate=%.0f p50_us=%.0f p99_us=%.0f cpu_ns=%.0f\n", $2, $5 * 1000, $7 * 1000, cpu / n }' "$work/redis.csv"
+  tr -d '"' <"$work/redis.csv" | awk -F, -v cpu=$((after - before)) -v n="$3" \
+    'NR == 2 { printf "rate=%.0f p50_us=%.0f p99_us=%.0f cpu_ns=%.0f\n", $2, $5 * 1000, $7 * 1000, cpu / n }'
 }
 
 measure_redis() {
-  local round pipeline command name requests values turns=5 per_round=100000
+  local round pipeline command name requests values turns=11 per_round=50000
   have redis-server redis-benchmark "$bin/../examples/redis" || return 0
   redis-server --version | sed -E 's/.* v=([0-9.]+).*/redis-server \1/' >>"$work/versions"
-  [[ -z $quick ]] || turns=1 per_round=10000
+  [[ -z $quick ]] || turns=2 per_round=10000
   pin 1
   for ((round = 0; round < turns; ++round)); do
     for name in $(in_turn "$round" evio redis-server); do
@@ -93,7 +93,6 @@ start_http() {
 # wrk says it in words: "Requests/sec: 1234.5" and "    50%  123.00us".
 http_round() { # SECONDS
   local before after
-  taskset -c "$client_cpus" wrk -t1 -c50 -d1s "http://127.0.0.1:$server_port/" >/dev/null || die "wrk failed"
   before=$(cpu_ns "$server_pid")
   taskset -c "$client_cpus" wrk -t1 -c50 -d"$1"s --latency "http://127.0.0.1:$server_port/" >"$work/wrk"
   after=$(cpu_ns "$server_pid")
@@ -104,7 +103,7 @@ http_round() { # SECONDS
 }
 
 measure_http() {
-  local round name values turns=7 nginx=/usr/sbin/nginx
+  local round name values turns=11 nginx=/usr/sbin/nginx
   command -v nginx >/dev/null && nginx=$(command -v nginx)
   have "$nginx" wrk "$bin/../examples/http" || return 0
   "$nginx" -v 2>&1 | sed 's/^nginx version: //' >>"$work/versions"

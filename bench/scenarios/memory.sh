@@ -1,15 +1,16 @@
 # What an idle connection costs. Sourced by bench/run.
 
-# RSS at 1,000 and at 10,000 connections, each of which had one message echoed; then 100 of them get 1 MiB echoed.
+# RSS at 1,000 and at 10,000 connections, each of which had one message echoed; then hundreds of them get 1 MiB echoed.
 measure_memory() {
-  local name values most connections=10000 base=1000
+  local name values most connections=10000 base=1000 bursts=500
+  [[ -z $quick ]] || bursts=100
   most=$(ulimit -Hn)
   if [[ $most != unlimited ]] && ((most < connections + 100)); then connections=$((most - 100)) base=$((most / 10)); fi
   pin 1
   for name in "${servers[@]}"; do
     start_server taskset -c "$server_cpus" "$bin/server-$name"
     values=$(taskset -c "$client_cpus" "$bin/bench-load" idle --port "$server_port" --pid "$server_pid" --base "$base" \
-      --connections "$connections" --burst-connections 100 --burst 1048576) || die "$name failed with idle connections"
+      --connections "$connections" --burst-connections "$bursts" --burst 1048576) || die "$name failed with idle connections"
     stop_server
     record memory "$connections" "$name" 0 "$values"
   done

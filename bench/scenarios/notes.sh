@@ -1,7 +1,7 @@
 # How other threads reach the loops: wake and send. Sourced by bench/run.
 
 measure_notes() {
-  local round what threads loops name values many=200000 few=8000 turns=3
+  local round what threads loops name values many=200000 few=4000 turns=5
   [[ -z $quick ]] || many=20000 few=1000 turns=1
   for ((round = 0; round < turns; ++round)); do
     for what in wake send; do
