@@ -83,10 +83,11 @@ class Conn {
   /// gone or closing. From any thread; runs no callback inline, so locks may be held.
   bool wake() const;  // NOLINT(modernize-use-nodiscard): may be ignored
   /// Adds x to what the connection sends, in the order this thread calls it, without calling data; there is no limit to
-  /// what waits for a slow peer. In one of the loop's own callbacks x leaves before what that callback returns. Returns
-  /// false, and sends nothing, when the connection is gone or closing, or there is no memory for the word to its loop;
-  /// std::bad_alloc when there is none for a copy of x. For a datagram's Conn: sends one datagram to that peer at once;
-  /// false when it could not be sent. From any thread; runs no callback inline, so locks may be held.
+  /// what waits for a slow peer. Calls of different threads are in no particular order, whatever lock is held. In one
+  /// of the loop's own callbacks x leaves before what that callback returns. Returns false, and sends nothing, when the
+  /// connection is gone or closing, or there is no memory for the word to its loop; std::bad_alloc when there is none
+  /// for a copy of x. For a datagram's Conn: sends one datagram to that peer at once; false when it could not be sent.
+  /// From any thread; runs no callback inline, so locks may be held.
   bool send(std::string_view x) const { return send_text(x); }
   bool send(const char* x) const { return send_text(x); }
   bool send(const std::string& x) const { return send_text(x); }
