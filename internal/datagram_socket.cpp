@@ -22,6 +22,7 @@ void DatagramSocket::renew_input(Slot& slot) {
 std::size_t DatagramSocket::receive_raw() {
   for (std::size_t i = 0; i != kBatch; ++i) {
     Slot& slot = slots_[i];
+    if (!slot.block->unshared()) renew_input(slot);  // someone kept the datagram before
     unpoison(slot.block->data(), kLargest);
     slot.room = {slot.block->data(), kLargest};
     msghdr& header = messages_[i].msg_hdr;
@@ -106,14 +107,10 @@ Sent DatagramSocket::answer() {
   return Sent::kAll;
 }
 
-void DatagramSocket::recycle() {
+void DatagramSocket::recycle() noexcept {
   for (std::size_t i = 0; i != count_; ++i) {
     Slot& slot = slots_[i];
-    if (!slot.block->unshared()) {
-      renew_input(slot);
-    } else {
-      poison(slot.block->data(), kLargest);
-    }
+    if (slot.block->unshared()) poison(slot.block->data(), kLargest);
   }
   count_ = handled_ = answered_ = 0;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <vector>
@@ -25,7 +26,8 @@ class DatagramSocket : public Source {
 
   int fd() const noexcept { return fd_; }
 
-  /// Takes in a batch; the one before must be answered. Returns how many datagrams; 0 when there is none.
+  /// Takes in a batch; the one before must be answered. Returns how many datagrams; 0 when there is none, which leaves
+  /// errno. Throws std::bad_alloc.
   /// `first_id` is asked for their numbers.
   template <class FirstId>
   std::size_t receive(FirstId first_id) {
@@ -49,13 +51,15 @@ class DatagramSocket : public Source {
   Sent answer();
   bool blocked() const noexcept { return blocked_; }
   /// The batch is done with: input that no one kept is read into again.
-  void recycle();
+  void recycle() noexcept;
 
   /// Sends one datagram, behind the answers of a batch in hand when called in one of its callbacks.
   bool send(DatagramRoute route, std::string_view text) noexcept;
 
   /// What the poller watches it for.
   Interest interest = Interest::kUnregistered;
+  // When to try again after the system ran out of memory; max() while it is not paused.
+  std::chrono::steady_clock::time_point resume_at = std::chrono::steady_clock::time_point::max();
 
  private:
   // The largest datagram there is, and a byte more so that it is seen to be whole.

@@ -71,9 +71,9 @@ Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable)
 
 Error Engine::make_loops(bool portable) {
   for (int i = 0; i != num_loops_; ++i) {
-    std::error_code err;
+    Error err;
     auto poller = portable ? make_portable_poller(err) : make_epoll_poller(err);
-    if (err) return Error(err, "serve: loop " + std::to_string(i) + ": " + err.message());
+    if (err) return Error(err.code(), "serve: loop " + std::to_string(i) + ": " + err.message());
     const auto& loop = loops_.emplace_back(std::make_unique<Loop>(i, std::move(poller), events_, *server_, balancer_));
     server_->queues.push_back(loop->queue());
     if (auto problem = connect(*loop, i)) return problem;
@@ -103,7 +103,9 @@ Error Engine::connect(Loop& loop, int index) {
         acceptor.kernel_spreads = listener.reuse_port();
         err = loop.listen(acceptor);
       }
-      if (err) return Error(err, "serve: watch " + socket.addr.to_string() + ": " + err.message());
+      if (err)
+        return Error(
+            err, "serve: watch " + listener.addr().network() + ' ' + socket.addr.to_string() + ": " + err.message());
     }
   }
   return {};

@@ -5,7 +5,9 @@
 
 namespace evio::internal {
 
-Error current_exception_error() noexcept {
+namespace {
+
+Error describe_current_exception() {
   const auto canceled = std::make_error_code(std::errc::operation_canceled);
   try {
     throw;
@@ -17,6 +19,16 @@ Error current_exception_error() noexcept {
     return Error(canceled, e.what());
   } catch (...) {
     return Error(canceled, "a callback threw something that is no std::exception");
+  }
+}
+
+}  // namespace
+
+Error current_exception_error() noexcept {
+  try {
+    return describe_current_exception();
+  } catch (...) {  // no memory for the sentence: one that fits into the string itself
+    return Error(std::make_error_code(std::errc::not_enough_memory), "no memory");
   }
 }
 

@@ -80,10 +80,11 @@ void ask_for_local_address(int fd, int family) {
 
 SocketFile::SocketFile(std::string path) {
   struct stat info {};
-  if (sys::lstat(path.c_str(), &info) != 0) return;
+  if (sys::lstat(path.c_str(), &info) == 0) {
+    device_ = info.st_dev;
+    inode_ = info.st_ino;
+  }
   path_ = std::move(path);
-  device_ = info.st_dev;
-  inode_ = info.st_ino;
 }
 
 SocketFile::SocketFile(SocketFile&& other) noexcept
@@ -99,7 +100,8 @@ SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
 SocketFile::~SocketFile() {
   struct stat info {};
   if (path_.empty() || sys::lstat(path_.c_str(), &info) != 0) return;
-  if (info.st_dev == device_ && info.st_ino == inode_) sys::unlink(path_.c_str());
+  const bool unknown = inode_ == 0 && S_ISSOCK(info.st_mode);
+  if (unknown || (info.st_dev == device_ && info.st_ino == inode_)) sys::unlink(path_.c_str());
 }
 
 Error Listener::open(const AddressSpec& spec, int loops) {
@@ -140,7 +142,7 @@ Error Listener::open_internet(const AddressSpec& spec, int loops) {
 Error Listener::open_group(const AddressSpec& spec, SocketAddress address, int copies) {
   for (int loop = 0; loop != copies; ++loop) {
     if (auto err = open_socket(spec, address, reuse_port_ ? loop : kEveryLoop)) return err;
-    address.read_local(sockets_.back().fd.get());
+    if (!address.read_local(sockets_.back().fd.get())) return call_error(spec, sys::last_error(), "getsockname");
   }
   return {};
 }

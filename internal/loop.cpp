@@ -33,12 +33,13 @@ void Loop::run() {
 
 void Loop::turn() {
   const std::span<const Ready> ready = poller_->wait(time_to_wait());
-  if (queue_->armed() || more_notes_ || !queue_->own().empty()) work_off_notes();
   // A callback may block: sockets that only this loop was woken for are handed over first.
   for (const Ready& r : ready) {
     if (auto* const source = static_cast<Source*>(r.tag); source->kind == Source::Kind::kListener)
       accept(static_cast<Acceptor&>(*source));
   }
+  // Before the sockets: what was sent before a peer's next request leaves before the answer to it.
+  if (queue_->armed() || more_notes_ || !queue_->own().empty()) work_off_notes();
   serve(ready);
   run_timers();
   if (server_.shutting_down() && !stopping_) begin_shutdown();
@@ -61,14 +62,23 @@ void Loop::run_timers() {
     lingering_.remove(c);
     discard(c);
   }
-  if (next_resume_ <= now) {
-    next_resume_ = kNever;
-    for (const auto& acceptor : acceptors_) {
-      if (acceptor->resume_at <= now) resume(*acceptor);
-      next_resume_ = std::min(next_resume_, acceptor->resume_at);
-    }
-  }
+  if (next_resume_ <= now) resume_all(now);
   if (next_tick_ <= now && !stopping_) tick();
+}
+
+void Loop::resume_all(Clock::time_point now) {
+  next_resume_ = kNever;
+  for (const auto& acceptor : acceptors_) {
+    if (acceptor->resume_at <= now) resume(*acceptor);
+    next_resume_ = std::min(next_resume_, acceptor->resume_at);
+  }
+  for (const auto& socket : datagrams_) {
+    if (socket->resume_at <= now) {
+      socket->resume_at = kNever;
+      watch(*socket);
+    }
+    next_resume_ = std::min(next_resume_, socket->resume_at);
+  }
 }
 
 void Loop::tick() {

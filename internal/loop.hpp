@@ -46,6 +46,9 @@ class Loop {
   using Clock = Connection::Clock;
   static constexpr Clock::time_point kNever = Clock::time_point::max();
 
+  // How long a listener, or a datagram socket, rests when the system has run out of descriptors or memory.
+  static constexpr std::chrono::milliseconds kPause{100};
+
   enum class Step : std::uint8_t {
     kWait,
     kOpen,
@@ -64,6 +67,7 @@ class Loop {
   void turn();
   std::chrono::nanoseconds time_to_wait() const;
   void run_timers();
+  void resume_all(Clock::time_point now);
   void tick();
   void begin_shutdown();
   bool ended();
@@ -90,7 +94,7 @@ class Loop {
   void serve(std::span<const Ready> ready) noexcept;
   void dispatch(Connection& c, Step step) noexcept;
   Step take(Connection& c, Step step);
-  Step out_of_memory(Connection& c, const std::exception& e) noexcept;
+  Step out_of_memory(Connection& c) noexcept;
   EVIO_HOT static Step first_step(const Connection& c) noexcept;
   EVIO_HOT Step read(Connection& c);
   EVIO_HOT Step deliver(Connection& c, const Bytes& in);
@@ -118,7 +122,7 @@ class Loop {
   void leave(Connection& c);
   static bool has_unacknowledged(const Connection& c);
   bool has_drained(const Connection& c) const;
-  bool discard_input(Connection& c);
+  bool discard_input(Connection& c) noexcept;
   void discard(Connection& c);
   bool announce();
 
@@ -127,6 +131,7 @@ class Loop {
   void hear_datagram(DatagramSocket& socket, std::size_t i);
   void answer(DatagramSocket& socket);
   void watch(DatagramSocket& socket);
+  void pause(DatagramSocket& socket);
 
   const Events& events_;
   ServerState& server_;
@@ -141,7 +146,8 @@ class Loop {
   ConnectionList dead_;       // freed at the end of the turn: what is ready may still point at them
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::unique_ptr<DatagramSocket>> datagrams_;
-  std::vector<Conn> accepted_;  // for this loop, in one batch
+  std::vector<Conn> accepted_;             // for this loop, in one batch
+  std::array<char, 16 * 1024> discarded_;  // what is read to be thrown away
   std::array<Note, 64> notes_;
   std::vector<Note> own_notes_;
   std::minstd_rand random_;

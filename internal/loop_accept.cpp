@@ -3,12 +3,8 @@
 namespace evio::internal {
 namespace {
 
-using std::chrono::milliseconds;
-
 // Accepting goes on as long as there are connections, but not for ever: those connected want their turn.
 constexpr int kAcceptBatch = 64;
-// How long a listener rests when the system has run out of descriptors or memory.
-constexpr milliseconds kPause{100};
 
 // The errors that are the new connection's own, or a passing one of its network (accept(2)).
 bool concerns_one_connection(int err) {

@@ -8,7 +8,7 @@ namespace {
 // not read yet. So its input is discarded for this long, unless it ends before (RFC 1122, 4.2.2.13).
 constexpr std::chrono::seconds kLinger{1};
 // Discarding goes on at most this long before others get their turn.
-constexpr int kDiscardedReads = 16;
+constexpr int kDiscardedReads = 64;
 
 bool would_block(int err) { return err == EAGAIN || err == EWOULDBLOCK; }
 
@@ -75,8 +75,8 @@ Loop::Step Loop::change_interest(Connection& c, Interest interest) {
   Source* const tag = &c;
   const auto code = known ? poller_->modify(c.fd(), interest, tag) : poller_->add(c.fd(), interest, tag);
   if (code) {
-    c.drop_pending();
-    return lost_contact(c, "watch", code);
+    c.fail(connection_error(c, "watch", code));
+    return Step::kSalvage;
   }
   c.set_interest(interest);
   return Step::kWait;
@@ -140,7 +140,7 @@ Loop::Step Loop::act(Connection& c) {
   return c.action() == Action::Detach && !c.has_failed() ? Step::kDetach : Step::kClose;
 }
 
-// A write has failed. What the peer had sent before is still delivered; there is no one left to answer.
+// A write, or the registration, has failed. What the peer had sent before is still delivered; no one is answered.
 Loop::Step Loop::salvage(Connection& c) {
   c.drop_pending();
   c.cut_off();
@@ -192,7 +192,7 @@ Loop::Step Loop::close(Connection& c) {
 
 Loop::Step Loop::detach(Connection& c) {
   leave(c);
-  poller_->remove(c.fd());
+  if (c.interest() != Interest::kUnregistered) poller_->remove(c.fd());
   sys::fcntl(c.fd(), F_SETFL, sys::fcntl(c.fd(), F_GETFL, 0) & ~O_NONBLOCK);
   DetachedConn socket(c.descriptor().release());
   guarded([&] { return events_.detached(c.self(), std::move(socket)); });
@@ -202,10 +202,9 @@ Loop::Step Loop::detach(Connection& c) {
 }
 
 // True when the peer's end of the stream was met: closing the socket destroys nothing any more.
-bool Loop::discard_input(Connection& c) {
+bool Loop::discard_input(Connection& c) noexcept {
   for (int i = 0; i != kDiscardedReads; ++i) {
-    const std::span<char> room = input_.room();
-    const ssize_t n = sys::read(c.fd(), room.data(), room.size());
+    const ssize_t n = sys::read(c.fd(), discarded_.data(), discarded_.size());
     if (n <= 0) return n == 0 || !would_block(errno);
   }
   return false;

@@ -21,12 +21,21 @@ void Loop::read_datagrams(DatagramSocket& socket) try {
       if (events_.pre_write) answer(socket);
     }
     answer(socket);
+    if (count == 0 && (errno == ENOMEM || errno == ENOBUFS)) pause(socket);
   }
   if (!socket.blocked()) socket.recycle();
   watch(socket);
 } catch (const std::bad_alloc&) {
   socket.drop_answers();  // no memory: it costs these datagrams
   socket.recycle();
+  pause(socket);
+}
+
+void Loop::pause(DatagramSocket& socket) {
+  poller_->modify(socket.fd(), Interest::kNothing, static_cast<Source*>(&socket));
+  socket.interest = Interest::kNothing;
+  socket.resume_at = Clock::now() + kPause;
+  next_resume_ = std::min(next_resume_, socket.resume_at);
 }
 
 void Loop::hear_datagram(DatagramSocket& socket, std::size_t i) {
@@ -53,6 +62,7 @@ void Loop::watch(DatagramSocket& socket) {
     poller_->remove(socket.fd());
     return;
   }
+  if (socket.resume_at != kNever) return;  // paused
   const Interest interest = socket.blocked() ? Interest::kWrite : Interest::kRead;
   if (interest == socket.interest) return;
   poller_->modify(socket.fd(), interest, static_cast<Source*>(&socket));

@@ -18,9 +18,11 @@ std::span<Note> run_of_sends(std::span<Note> notes) {
   return notes.first(count);
 }
 
-// Adds what they send; each note's bytes, not its hold of the peer, are used up.
-void append_sends(Output& out, std::span<Note> sends) {
-  for (Note& note : sends) {
+// Adds what they send, and leaves those it did not come to; the bytes, not the holds of the peer, are used up.
+void append_sends(Output& out, std::span<Note>& sends) {
+  while (!sends.empty()) {
+    Note& note = sends.front();
+    sends = sends.subspan(1);
     if (note.kind == Note::Kind::kSendText) {
       out.append(std::string_view(note.text, note.text_size));
     } else {
@@ -88,8 +90,11 @@ void Loop::send(Connection& c, std::span<Note> sends) noexcept {
   c.sends_done(static_cast<std::uint32_t>(sends.size()));
   try {
     append_sends(out_, sends);
-  } catch (const std::exception& e) {
-    out_of_memory(c, e);
+  } catch (...) {
+    for (Note& note : sends) {
+      if (note.kind == Note::Kind::kSend) note.take_bytes();
+    }
+    out_of_memory(c);
     c.request(Action::Close);
   }
   if (c.stage() == Connection::Stage::kOpen) {

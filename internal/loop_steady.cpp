@@ -1,4 +1,5 @@
 #include "internal/loop_steady.hpp"
+#include "internal/exception_error.hpp"
 
 namespace evio::internal {
 
@@ -15,8 +16,8 @@ void Loop::serve(std::span<const Ready> ready) noexcept {
     if (step == Step::kRead) [[likely]] {
       try {
         step = read(c);
-      } catch (const std::exception& e) {
-        step = out_of_memory(c, e);
+      } catch (...) {
+        step = out_of_memory(c);
       }
     }
     if (step != Step::kWait) [[unlikely]]
@@ -28,8 +29,8 @@ void Loop::dispatch(Connection& c, Step step) noexcept {
   while (step != Step::kWait) {
     try {
       step = take(c, step);
-    } catch (const std::exception& e) {
-      step = out_of_memory(c, e);
+    } catch (...) {
+      step = out_of_memory(c);
     }
   }
 }
@@ -62,11 +63,11 @@ Loop::Step Loop::take(Connection& c, Step step) {
   return Step::kWait;
 }
 
-// It costs this connection.
-Loop::Step Loop::out_of_memory(Connection& c, const std::exception& e) noexcept {
+// In a catch clause: no callback threw, so it was the library, for want of memory. It costs this connection.
+Loop::Step Loop::out_of_memory(Connection& c) noexcept {
   out_.clear();
   input_.recycle();
-  c.fail(Error(std::make_error_code(std::errc::not_enough_memory), e.what()));
+  c.fail(current_exception_error());
   c.drop_pending();
   c.cut_off();
   return c.stage() == Connection::Stage::kOpen ? Step::kClose : Step::kWait;

@@ -11,6 +11,10 @@ void* wake_up_tag() noexcept {
   return &source;
 }
 
+Error poller_error(std::string_view call, std::error_code code) {
+  return Error(code, std::string(call) + ": " + code.message());
+}
+
 int timeout_ms(std::chrono::nanoseconds timeout) noexcept {
   constexpr std::chrono::hours kLongest(24 * 7);  // fits an int of milliseconds; waking once a week is free
   if (timeout.count() < 0) return -1;

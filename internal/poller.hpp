@@ -4,7 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <system_error>
+
+#include "evio/error.hpp"
 
 namespace evio::internal {
 
@@ -65,10 +68,13 @@ class Poller {
 /// What a wake-up is reported with: a Source of kind kWakeUp.
 void* wake_up_tag() noexcept;
 
+/// An error in making a poller: it names the call.
+Error poller_error(std::string_view call, std::error_code code);
+
 /// epoll(7) and an eventfd(2).
-std::unique_ptr<Poller> make_epoll_poller(std::error_code& err);
+std::unique_ptr<Poller> make_epoll_poller(Error& err);
 /// poll(2) and a pipe(2): nothing that only Linux has.
-std::unique_ptr<Poller> make_portable_poller(std::error_code& err);
+std::unique_ptr<Poller> make_portable_poller(Error& err);
 
 /// The timeout as poll(2) and epoll_wait(2) take it: whole milliseconds, rounded up so that no timer is early.
 int timeout_ms(std::chrono::nanoseconds timeout) noexcept;

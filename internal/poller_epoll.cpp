@@ -30,14 +30,21 @@ std::uint32_t events_of(Interest interest) {
 
 class EpollPoller final : public Poller {
  public:
-  explicit EpollPoller(std::error_code& err)
-      : epoll_(sys::epoll_create1(EPOLL_CLOEXEC)), wake_(sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  explicit EpollPoller(Error& err) : epoll_(sys::epoll_create1(EPOLL_CLOEXEC)) {
+    if (!epoll_.valid()) {
+      err = poller_error("epoll_create1", sys::last_error());
+      return;
+    }
+    wake_ = FileDescriptor(sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake_.valid()) {
+      err = poller_error("eventfd", sys::last_error());
+      return;
+    }
     // Edge-triggered, so that every write(2) to the eventfd is reported once and it never has to be read: its counter
     // would take centuries to fill.
-    if (!epoll_.valid() || !wake_.valid() ||
-        control(EPOLL_CTL_ADD, wake_.get(), static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLET),
-                wake_up_tag()))
-      err = sys::last_error();
+    const auto once = static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLET);
+    if (const auto code = control(EPOLL_CTL_ADD, wake_.get(), once, wake_up_tag()))
+      err = poller_error("epoll_ctl", code);
   }
 
   std::error_code add(int fd, Interest interest, void* tag) override {
@@ -77,6 +84,6 @@ class EpollPoller final : public Poller {
 
 }  // namespace
 
-std::unique_ptr<Poller> make_epoll_poller(std::error_code& err) { return std::make_unique<EpollPoller>(err); }
+std::unique_ptr<Poller> make_epoll_poller(Error& err) { return std::make_unique<EpollPoller>(err); }
 
 }  // namespace evio::internal

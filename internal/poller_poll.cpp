@@ -37,18 +37,19 @@ std::uint32_t readiness_of(short events) {
 
 class PortablePoller final : public Poller {
  public:
-  explicit PortablePoller(std::error_code& err) {
+  explicit PortablePoller(Error& err) {
     std::array<int, 2> ends{-1, -1};
     if (sys::pipe(ends.data()) != 0) {
-      err = sys::last_error();
+      err = poller_error("pipe", sys::last_error());
       return;
     }
     wake_read_ = FileDescriptor(ends[0]);
     wake_write_ = FileDescriptor(ends[1]);
     for (const int fd : ends) {
-      if (sys::fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || sys::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) err = sys::last_error();
+      if (sys::fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || sys::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        err = poller_error("fcntl", sys::last_error());
     }
-    add(wake_read_.get(), Interest::kRead, nullptr);
+    if (const auto code = add(wake_read_.get(), Interest::kRead, nullptr)) err = poller_error("poll", code);
   }
 
   std::error_code add(int fd, Interest interest, void* tag) override try {
@@ -71,8 +72,9 @@ class PortablePoller final : public Poller {
   }
 
   void remove(int fd) override {
-    const std::size_t place = std::exchange(place_[static_cast<std::size_t>(fd)], kNowhere);
-    if (place == kNowhere) return;
+    const auto number = static_cast<std::size_t>(fd);
+    if (number >= place_.size() || place_[number] == kNowhere) return;
+    const std::size_t place = std::exchange(place_[number], kNowhere);
     if (place + 1 != polled_.size()) {
       polled_[place] = polled_.back();
       tags_[place] = tags_.back();
@@ -123,6 +125,6 @@ class PortablePoller final : public Poller {
 
 }  // namespace
 
-std::unique_ptr<Poller> make_portable_poller(std::error_code& err) { return std::make_unique<PortablePoller>(err); }
+std::unique_ptr<Poller> make_portable_poller(Error& err) { return std::make_unique<PortablePoller>(err); }
 
 }  // namespace evio::internal
