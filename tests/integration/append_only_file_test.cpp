@@ -131,7 +131,8 @@ TEST_P(AppendOnlyFileTest, ALargeAnswerThatLeavesInPiecesIsLoggedBeforeTheFirst)
   TestServer server(logging(file), address());
   Client client = server.connect();
   const std::string change(4 << 20, 'x');
-  std::thread sender([&] { client.send_all(change + "\n"); });
+  Client sending{UniqueFd(::dup(client.fd()))};  // its error() is its own: one thread sends while another receives
+  std::thread sender([&] { sending.send_all(change + "\n"); });
   EXPECT_EQ(client.receive(1), "x");
   EXPECT_EQ(file.read().size(), change.size() + 1);
   EXPECT_EQ(client.receive(change.size()).size(), change.size());

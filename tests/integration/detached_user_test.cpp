@@ -1,5 +1,6 @@
 // Detach as it is meant to be used: a connection that starts in the server and is then talked to by a blocking thread
 // of its own, as after a protocol upgrade.
+#include <unistd.h>
 
 #include <array>
 #include <mutex>
@@ -181,9 +182,10 @@ TEST_P(DetachedUserTest, OneThreadReadsWhileAnotherWrites) {
     EXPECT_EQ(user.write(back, err), back.size());
     EXPECT_FALSE(err) << err.message();
   });
+  Client sending{UniqueFd(::dup(client.fd()))};  // its error() is its own: one thread sends while another receives
   std::thread sender([&] {
-    client.send_all(there);
-    client.shutdown_write();
+    sending.send_all(there);
+    sending.shutdown_write();
   });
   EXPECT_TRUE(client.receive(back.size()) == back);
   for (std::thread* thread : {&reader, &writer, &sender}) thread->join();

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <map>
 #include <mutex>
@@ -123,7 +124,8 @@ TEST_P(InputStreamServerTest, AnyNumberOfRequestsMayBePipelined) {
     answer_requests(handlers, style);
     TestServer server(handlers, address());
     Client client = server.connect();
-    std::thread sender([&] { client.send_all(requests); });
+    Client sending{UniqueFd(::dup(client.fd()))};  // its error() is its own: one thread sends while another receives
+    std::thread sender([&] { sending.send_all(requests); });
     EXPECT_TRUE(client.receive(answers.size()) == answers);
     sender.join();
   }
