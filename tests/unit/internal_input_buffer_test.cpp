@@ -1,0 +1,76 @@
+#include "internal/input_buffer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace evio::internal {
+namespace {
+
+class InternalInputBufferTest : public testing::Test {
+ protected:
+  // As a read(2) of this text.
+  const Bytes& read(const std::string& text, bool lent = false) {
+    const std::span<char> room = buffer_.room();
+    EXPECT_GE(room.size(), InputBuffer::kSize / 4);
+    std::memcpy(room.data(), text.data(), text.size());
+    return buffer_.filled(text.size(), lent);
+  }
+
+  InputBuffer buffer_;
+};
+
+TEST_F(InternalInputBufferTest, UsesTheSameRoomAgainWhenNothingIsKept) {
+  const char* const first = buffer_.room().data();
+  for (int i = 0; i < 1'000; ++i) {
+    const std::string text = "read " + std::to_string(i);
+    EXPECT_EQ(read(text), text);
+    buffer_.recycle();
+    ASSERT_EQ(buffer_.room().data(), first);
+    ASSERT_EQ(buffer_.room().size(), InputBuffer::kSize);
+  }
+}
+
+TEST_F(InternalInputBufferTest, GoesBehindWhatIsKeptAndIntoAnotherBlockWhenThatIsFull) {
+  std::vector<Bytes> kept;
+  std::vector<std::string> expected;
+  for (std::size_t i = 0; i < 500; ++i) {
+    expected.push_back(std::string(1 + i % 1'000, static_cast<char>('a' + i % 26)));
+    kept.push_back(read(expected.back()));
+    buffer_.recycle();
+  }
+  for (std::size_t i = 0; i < kept.size(); ++i) ASSERT_EQ(kept[i], expected[i]) << i;
+}
+
+TEST_F(InternalInputBufferTest, HasItsWholeRoomBackOnceWhatWasKeptIsGone) {
+  Bytes kept = read("kept");
+  buffer_.recycle();
+  EXPECT_LT(buffer_.room().size(), InputBuffer::kSize);
+  kept = Bytes();
+  EXPECT_EQ(read("more"), "more");
+  buffer_.recycle();
+  EXPECT_EQ(buffer_.room().size(), InputBuffer::kSize);
+}
+
+TEST_F(InternalInputBufferTest, AReadThatFillsItIsKeptWholeToo) {
+  const std::string large(InputBuffer::kSize, 'x');
+  const Bytes kept = read(large);
+  buffer_.recycle();
+  EXPECT_EQ(read("next"), "next");
+  EXPECT_TRUE(kept == large);
+}
+
+TEST_F(InternalInputBufferTest, WhatIsLentKeepsNothing) {
+  const char* const room = buffer_.room().data();
+  const Bytes lent = read("lent", true);
+  EXPECT_TRUE(BytesAccess::is_borrowed(lent));
+  EXPECT_EQ(lent, "lent");
+  buffer_.recycle();
+  EXPECT_EQ(buffer_.room().data(), room);
+  EXPECT_EQ(buffer_.room().size(), InputBuffer::kSize);
+}
+
+}  // namespace
+}  // namespace evio::internal

@@ -1,0 +1,139 @@
+#include "internal/send_queue.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <random>
+#include <string>
+
+#include "internal/bytes_access.hpp"
+#include "tests/support/unique_fd.hpp"
+
+namespace evio::internal {
+namespace {
+
+class InternalSendQueueTest : public testing::Test {
+ protected:
+  InternalSendQueueTest() {
+    std::array<int, 2> ends{-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+    near_ = test::UniqueFd(ends[0]);
+    far_ = test::UniqueFd(ends[1]);
+  }
+
+  // What has arrived.
+  std::string receive() {
+    std::string text;
+    std::array<char, 4096> buffer;
+    for (ssize_t n = 0; (n = ::read(far_.get(), buffer.data(), buffer.size())) > 0;) {
+      text.append(buffer.data(), static_cast<std::size_t>(n));
+    }
+    return text;
+  }
+  // Writes and reads in turns until all of it has arrived.
+  std::string receive_all() {
+    std::string text;
+    for (Sent sent = Sent::kBlocked; sent != Sent::kAll;) {
+      sent = queue_.write(near_.get());
+      EXPECT_NE(sent, Sent::kFailed);
+      text += receive();
+    }
+    return text;
+  }
+  static std::string run(char of, std::size_t size) { return std::string(size, of); }
+
+  test::UniqueFd near_;
+  test::UniqueFd far_;
+  SendQueue queue_;
+};
+
+TEST_F(InternalSendQueueTest, OfNothingIsSentAtOnce) {
+  queue_.add_text("");
+  EXPECT_EQ(queue_.write(near_.get()), Sent::kAll);
+  EXPECT_EQ(receive(), "");
+}
+
+TEST_F(InternalSendQueueTest, KeepsTheOrderOfTextAndBytes) {
+  queue_.add_text("one ");
+  queue_.add(Bytes("two "));
+  queue_.add(Bytes(run('3', 20'000)));
+  queue_.add_text(" four");
+  queue_.add_text(run('5', 50'000));
+  const std::string expected = "one two " + run('3', 20'000) + " four" + run('5', 50'000);
+  EXPECT_TRUE(receive_all() == expected);
+}
+
+TEST_F(InternalSendQueueTest, TakesAnOutputFromAnyByteOn) {
+  const std::string large = run('b', 10'000);
+  const std::string whole = "aa" + large + "cc" + large + "dd";
+  for (const std::size_t skip : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{10'002},
+                                 std::size_t{10'003}, std::size_t{10'004}, whole.size() - 1, whole.size()}) {
+    Output out;
+    out.append("aa");
+    out.append(Bytes(large));
+    out.append("cc");
+    out.append(Bytes(large));
+    out.append("dd");
+    queue_.take(out, skip);
+    EXPECT_TRUE(receive_all() == whole.substr(skip)) << skip;
+  }
+}
+
+TEST_F(InternalSendQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
+  std::minstd_rand random(1);
+  std::string expected;
+  std::string received;
+  bool was_blocked = false;
+  for (int i = 0; i < 2'000; ++i) {
+    const std::string text = run(static_cast<char>('a' + i % 26), random() % 9'000);
+    expected += text;
+    if (i % 2 == 0) {
+      queue_.add_text(text);
+    } else {
+      queue_.add(Bytes(text));
+    }
+    const Sent sent = queue_.write(near_.get());
+    ASSERT_NE(sent, Sent::kFailed);
+    was_blocked = was_blocked || sent == Sent::kBlocked;
+    if (random() % 50 == 0) received += receive();
+  }
+  received += receive_all();
+  EXPECT_TRUE(was_blocked);
+  EXPECT_TRUE(received == expected);
+}
+
+TEST_F(InternalSendQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
+  std::string buffer = run('l', 20'000);
+  Output lent;
+  lent.append(BytesAccess::borrow(buffer));
+  const Bytes large(run('s', 20'000));
+  Output shared;
+  shared.append(large);
+  Bytes holder = large;
+  Counted* const storage = BytesAccess::storage(large);
+  queue_.take(lent, 0);
+  queue_.take(shared, 0);
+  buffer.assign(buffer.size(), '!');
+  holder = Bytes();
+  shared.clear();
+  lent.clear();
+  EXPECT_FALSE(storage->unshared());
+  EXPECT_TRUE(receive_all() == run('l', 20'000) + run('s', 20'000));
+  EXPECT_TRUE(storage->unshared()) << "what is sent is let go of";
+}
+
+TEST_F(InternalSendQueueTest, SaysWhyItFailed) {
+  const auto before = std::signal(SIGPIPE, SIG_IGN);
+  far_.reset();
+  queue_.add_text("to no one");
+  errno = 0;
+  EXPECT_EQ(queue_.write(near_.get()), Sent::kFailed);
+  EXPECT_EQ(errno, EPIPE);
+  std::signal(SIGPIPE, before);
+}
+
+}  // namespace
+}  // namespace evio::internal
