@@ -7,8 +7,10 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "tests/fault/inject.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
 
@@ -158,6 +160,61 @@ TEST_P(DescriptorReuseRegressionTest, FromOpened) {
     }
   }
   EXPECT_TRUE(closed_.wait_for(kClients));
+}
+
+// The notes close connections that are in the batch the loop has just been given, and others take their place.
+TEST_P(DescriptorReuseRegressionTest, ByNotesWithTheirInputAlreadyReported) {
+  std::vector<Conn> conns;
+  Events made = handlers();
+  made.opened = [&](Conn& conn, Output&, Options&) {
+    conn.set_context(Identity());
+    conns.push_back(conn);
+    opened_.add();
+    return Action::None;
+  };
+  TestServer server(made, address());
+  Client blocker = server.connect();
+  std::vector<Client> clients;
+  for (int i = 0; i < kClients; ++i) clients.push_back(server.connect());
+  ASSERT_TRUE(opened_.wait_for(1 + kClients));
+  blocker.send_all("block");
+  ASSERT_TRUE(blocked_.wait());
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    clients[i].send_all("unheard");
+    clients[i].shutdown_write();
+    EXPECT_TRUE(conns[i + 1].close());
+  }
+  conns.clear();  // the loop's hold of each is the last
+  std::vector<Client> late;
+  for (int i = 0; i < kClients; ++i) {
+    late.push_back(server.connect());
+    late.back().send_all(std::to_string(1000 + i) + ":stay");
+  }
+  go_on_.open();
+  for (Client& client : clients) EXPECT_EQ(client.receive_all(), "");
+  for (std::size_t i = 0; i < late.size(); ++i) EXPECT_EQ(late[i].receive(4), std::to_string(1000 + i));
+  EXPECT_TRUE(closed_.wait_for(kClients));
+}
+
+// Nobody reads what has come for the new owner: a loop that watches it still would be told again and again.
+TEST_P(DescriptorReuseRegressionTest, ADetachedSocketIsWatchedNoMore) {
+  DetachedConn kept;
+  Gate detached;
+  Events made = handlers();
+  made.detached = [&](Conn&, DetachedConn rwc) {
+    kept = std::move(rwc);
+    detached.open();
+    return Action::None;
+  };
+  TestServer server(made, address());
+  Client client = server.connect();
+  client.send_all("1:detach");
+  EXPECT_EQ(client.receive(1), "1");
+  ASSERT_TRUE(detached.wait());
+  client.send_all("for its new owner");
+  const Injection counting(nullptr);
+  EXPECT_TRUE(client.is_quiet());
+  EXPECT_LE(counting.count(Call::kEpollWait) + counting.count(Call::kPoll), 2);
 }
 
 }  // namespace

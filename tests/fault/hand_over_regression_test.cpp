@@ -83,7 +83,42 @@ TEST_P(HandOverRegressionTest, ComesBeforeTheNotes) {
     ASSERT_TRUE(opened_.wait_for(i + 1));
     if (HasFailure()) break;
   }
-  EXPECT_GT(tested, 0);
+  // poll(2) wakes every loop: which of them the note stops first is chance, and may always be the new one's own.
+  if (mode().poller == PollerKind::kEpoll) EXPECT_GT(tested, 0);
+}
+
+class AcceptFirstRegressionTest : public ModeTest {};
+EVIO_INSTANTIATE(AcceptFirstRegressionTest, modes_of({1}));
+
+// Both are ready at once, the input first.
+TEST_P(AcceptFirstRegressionTest, ConnectionsComeBeforeTheInputThatIsReadyWithThem) {
+  EventLog log;
+  Gate blocked;
+  Gate go_on;
+  Events handlers = events();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    log.add(conn, "opened");
+    return Action::None;
+  };
+  handlers.data = [&](Conn& conn, const Bytes& in, Output&) {
+    if (in == "block") {
+      blocked.open();
+      EXPECT_TRUE(go_on.wait());
+    }
+    log.add(conn, in.str());
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client blocker = server.connect();
+  Client other = server.connect();
+  ASSERT_TRUE(log.wait_for("opened", 2));
+  blocker.send_all("block");
+  ASSERT_TRUE(blocked.wait());
+  other.send_all("input");
+  Client late = server.connect();
+  go_on.open();
+  ASSERT_TRUE(log.wait_for("input"));
+  EXPECT_EQ(log.all(), (EventLog::List{"opened", "opened", "block", "opened", "input"}));
 }
 
 }  // namespace
