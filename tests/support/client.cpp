@@ -63,13 +63,15 @@ void set_buffer(int fd, int option, int bytes) {
   if (bytes > 0) ::setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
 }
 
+std::error_code last_error() { return {errno, std::system_category()}; }
+
 }  // namespace
 
 Client::Client(const Addr& server, const Tuning& tuning) {
   const SocketAddress address = socket_address(server);
   fd_ = UniqueFd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd_.valid()) {
-    fail();
+    send_error_ = last_error();
     return;
   }
   set_buffer(fd_.get(), SO_RCVBUF, tuning.receive_buffer);
@@ -79,9 +81,9 @@ Client::Client(const Addr& server, const Tuning& tuning) {
     result = ::connect(fd_.get(), address.get(), address.size);
   } while (result != 0 && errno == EINTR && server.network() == "unix");
   if (result != 0) {
-    fail();
+    send_error_ = last_error();
     fd_.reset();
-    if (!tuning.may_be_refused) ADD_FAILURE() << "connect " << server.to_string() << ": " << error_.message();
+    if (!tuning.may_be_refused) ADD_FAILURE() << "connect " << server.to_string() << ": " << send_error_.message();
   }
 }
 
@@ -107,10 +109,10 @@ std::string Client::local_name() const {
 
 bool Client::send_all(std::string_view text) {
   while (!text.empty()) {
-    if (!wait(POLLOUT)) return false;
+    if (!wait(POLLOUT, send_error_)) return false;
     const auto sent = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (sent < 0) return fail(), false;
+    if (sent < 0) return send_error_ = last_error(), false;
     text.remove_prefix(static_cast<std::size_t>(sent));
   }
   return true;
@@ -122,7 +124,7 @@ std::size_t Client::send_until_full(std::string_view text) {
     const auto sent = ::send(fd_.get(), text.data() + total, text.size() - total, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent > 0) total += static_cast<std::size_t>(sent);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-      fail();
+      send_error_ = last_error();
       break;
     }
     pollfd poll{fd_.get(), POLLOUT, 0};
@@ -134,10 +136,10 @@ std::size_t Client::send_until_full(std::string_view text) {
 std::string Client::receive(std::size_t n) {
   std::string text;
   char buffer[64 * 1024];
-  while (text.size() < n && wait(POLLIN)) {
+  while (text.size() < n && wait(POLLIN, receive_error_)) {
     const auto got = ::recv(fd_.get(), buffer, std::min(sizeof(buffer), n - text.size()), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (got < 0) fail();
+    if (got < 0) receive_error_ = last_error();
     at_end_ = got == 0;
     if (got <= 0) break;
     text.append(buffer, static_cast<std::size_t>(got));
@@ -160,20 +162,18 @@ void Client::reset() {
   fd_.reset();
 }
 
-bool Client::wait(short events) {
-  error_.clear();
+bool Client::wait(short events, std::error_code& error) {
+  error.clear();
   pollfd poll{fd_.get(), events, 0};
   int ready = 0;
   do {
     ready = ::poll(&poll, 1, static_cast<int>(kPatience.count()));
   } while (ready < 0 && errno == EINTR);
   if (ready > 0) return true;
-  error_ = std::make_error_code(std::errc::timed_out);
+  error = std::make_error_code(std::errc::timed_out);
   ADD_FAILURE() << "the server neither " << (events == POLLIN ? "sends nor ends the stream" : "reads");
   return false;
 }
-
-void Client::fail() { error_ = std::error_code(errno, std::system_category()); }
 
 std::string pattern(std::size_t n, unsigned seed) {
   std::string text(n, '\0');

@@ -34,7 +34,7 @@ class Client {
   /// This end's address as Go prints it, "" for a unix socket.
   std::string local_name() const;
 
-  /// All of it; false when the connection failed first, see error().
+  /// All of it; false when the connection failed first, see send_error().
   bool send_all(std::string_view text);
   /// Sends until nothing more was taken for a while, which is when the server reads no more. Returns how much went.
   std::size_t send_until_full(std::string_view text);
@@ -47,8 +47,10 @@ class Client {
 
   /// Whether the last receive found the end of the stream.
   bool at_end() const noexcept { return at_end_; }
-  /// Why the last call failed.
-  std::error_code error() const noexcept { return error_; }
+  /// Why the last receive failed.
+  std::error_code error() const noexcept { return receive_error_; }
+  /// Why connecting or the last send failed.
+  std::error_code send_error() const noexcept { return send_error_; }
 
   void shutdown_write();
   /// Closes with a RST: what is in flight is thrown away.
@@ -56,12 +58,12 @@ class Client {
   void close() { fd_.reset(); }
 
  private:
-  bool wait(short events);
-  void fail();
+  bool wait(short events, std::error_code& error);
 
   UniqueFd fd_;
   bool at_end_ = false;
-  std::error_code error_;
+  std::error_code send_error_;  // apart from the other: two threads may be at it
+  std::error_code receive_error_;
 };
 
 /// n bytes that are not the same anywhere and differ by seed, so that a lost, doubled or swapped piece is seen.
