@@ -33,10 +33,10 @@ redis_round() { # PIPELINE COMMAND REQUESTS
 }
 
 measure_redis() {
-  local round pipeline command name requests values turns=11 per_round=50000
+  local round pipeline command name requests values turns=11 per_round=20000
   have redis-server redis-benchmark "$bin/../examples/redis" || return 0
   redis-server --version | sed -E 's/.* v=([0-9.]+).*/redis-server \1/' >>"$work/versions"
-  [[ -z $quick ]] || turns=2 per_round=10000
+  [[ -z $quick ]] || turns=2 per_round=5000
   pin 1
   for ((round = 0; round < turns; ++round)); do
     for name in $(in_turn "$round" evio redis-server); do
