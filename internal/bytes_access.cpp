@@ -4,13 +4,22 @@ namespace evio::internal {
 namespace {
 
 class BorrowedMark final : public Counted {
+ public:
+  ~BorrowedMark() override = default;
+
  private:
   void dispose() noexcept override {}
 };
 
 BorrowedMark& mark() noexcept {
-  static BorrowedMark& the_mark = *new BorrowedMark;  // not destroyed at exit: a late copy may still count on it
-  return the_mark;
+  // Not destroyed at exit, as a late copy may still count on it, and made without memory, as the caller cannot fail.
+  union Immortal {
+    Immortal() : mark() {}
+    ~Immortal() {}
+    BorrowedMark mark;
+  };
+  static Immortal immortal;
+  return immortal.mark;
 }
 
 }  // namespace

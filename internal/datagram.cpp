@@ -30,29 +30,46 @@ Addr DatagramRoute::read(msghdr& received, const Addr& bound) {
     if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
       in_pktinfo info;
       std::memcpy(&info, CMSG_DATA(header), sizeof info);
-      local.v4 = {};
-      local.v4.sin_family = AF_INET;
-      local.v4.sin_addr = info.ipi_addr;
-      in_pktinfo answer{};
-      answer.ipi_spec_dst = info.ipi_spec_dst;  // differs for a broadcast: no one answers from that address
-      control_size = put_control(control, IPPROTO_IP, IP_PKTINFO, answer);
-    } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
+      use(info, local);
+      break;  // a socket of both families gives the other one too, which cannot answer a broadcast
+    }
+    if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
       in6_pktinfo info;
       std::memcpy(&info, CMSG_DATA(header), sizeof info);
-      local.v6 = {};
-      local.v6.sin6_family = AF_INET6;
-      local.v6.sin6_addr = info.ipi6_addr;
-      if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) local.v6.sin6_scope_id = info.ipi6_ifindex;
-      in6_pktinfo answer{};
-      answer.ipi6_addr = info.ipi6_addr;
-      answer.ipi6_ifindex = local.v6.sin6_scope_id;  // elsewhere routing chooses the interface
-      control_size = put_control(control, IPPROTO_IPV6, IPV6_PKTINFO, answer);
+      use(info, local);
     }
   }
   if (control_size == 0) return bound;
   const in_port_t port = htons(static_cast<in_port_t>(bound.port()));
   (local.family() == AF_INET ? local.v4.sin_port : local.v6.sin6_port) = port;
   return local.to_addr(Network::kUdp);
+}
+
+// ipi_addr is the address the datagram came to; ipi_spec_dst the same or, as no one can answer from a broadcast
+// address, this host's own.
+void DatagramRoute::use(const in_pktinfo& info, SocketAddress& local) {
+  local.v4 = {};
+  local.v4.sin_family = AF_INET;
+  local.v4.sin_addr = info.ipi_addr;
+  in_pktinfo answer{};
+  answer.ipi_spec_dst = info.ipi_spec_dst;
+  control_size = put_control(control, IPPROTO_IP, IP_PKTINFO, answer);
+}
+
+void DatagramRoute::use(const in6_pktinfo& info, SocketAddress& local) {
+  local.v6 = {};
+  local.v6.sin6_family = AF_INET6;
+  local.v6.sin6_addr = info.ipi6_addr;
+  if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) local.v6.sin6_scope_id = info.ipi6_ifindex;
+  in6_pktinfo answer{};
+  // Elsewhere routing chooses the interface; and no one can answer from a group's address: there it chooses that too.
+  answer.ipi6_ifindex = local.v6.sin6_scope_id;
+  if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) {
+    answer.ipi6_ifindex = info.ipi6_ifindex;
+  } else {
+    answer.ipi6_addr = info.ipi6_addr;
+  }
+  control_size = put_control(control, IPPROTO_IPV6, IPV6_PKTINFO, answer);
 }
 
 void DatagramRoute::address(msghdr& message) noexcept {

@@ -23,6 +23,10 @@ struct DatagramRoute {
   Addr read(msghdr& received, const Addr& bound);
   /// Makes `message` go back by this route.
   void address(msghdr& message) noexcept;
+
+ private:
+  void use(const in_pktinfo& info, SocketAddress& local);
+  void use(const in6_pktinfo& info, SocketAddress& local);
 };
 
 /// The sender of one datagram, as a Conn is a handle of it.

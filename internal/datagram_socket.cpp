@@ -16,7 +16,7 @@ DatagramSocket::DatagramSocket(int fd, int addr_index, Addr bound, Ref<NoteQueue
 void DatagramSocket::renew_input(Slot& slot) {
   Ref<Block> block = Block::make(kLargest);
   slot.block = block.get();
-  slot.input = BytesAccess::make(block->data(), 0, Ref<Counted>(block.detach()));
+  slot.input = BytesAccess::make(slot.block->data(), 0, Ref<Counted>(block.detach()));
 }
 
 std::size_t DatagramSocket::receive_raw() {
@@ -115,7 +115,7 @@ void DatagramSocket::recycle() noexcept {
   count_ = handled_ = answered_ = 0;
 }
 
-bool DatagramSocket::send(DatagramRoute route, std::string_view text) noexcept {
+bool DatagramSocket::send(DatagramRoute route, std::string_view text) {
   if (queue_->on_loop_thread() && has_answers() && answer() == Sent::kBlocked) return false;
   iovec part{const_cast<char*>(text.data()), text.size()};
   msghdr message{};

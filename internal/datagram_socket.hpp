@@ -54,7 +54,7 @@ class DatagramSocket : public Source {
   void recycle() noexcept;
 
   /// Sends one datagram, behind the answers of a batch in hand when called in one of its callbacks.
-  bool send(DatagramRoute route, std::string_view text) noexcept;
+  bool send(DatagramRoute route, std::string_view text);
 
   /// What the poller watches it for.
   Interest interest = Interest::kUnregistered;

@@ -69,11 +69,8 @@ Error clear_path(const AddressSpec& spec, const SocketAddress& address) {
 
 // A socket that serves every local address learns from each datagram which one it was sent to.
 void ask_for_local_address(int fd, int family) {
-  if (family == AF_INET6) {
-    sys::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-  } else {
-    sys::setsockopt(fd, IPPROTO_IP, IP_PKTINFO, 1);
-  }
+  if (family == AF_INET6) sys::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  sys::setsockopt(fd, IPPROTO_IP, IP_PKTINFO, 1);  // on a socket of both families it tells of IPv4's datagrams
 }
 
 }  // namespace

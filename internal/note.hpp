@@ -23,13 +23,14 @@ struct Note {
   Kind kind;
   std::uint8_t text_size;  // kSendText
   Counted* peer;
+  struct Held {
+    const char* data;
+    std::size_t size;
+    Counted* storage;
+  };
   union {
     char text[kLongestText];  // kSendText
-    struct {
-      const char* data;
-      std::size_t size;
-      Counted* storage;
-    } bytes;  // kSend
+    Held bytes;               // kSend
   };
 
   static Note about(Kind kind, Counted& peer) noexcept {

@@ -162,49 +162,5 @@ TEST_F(UdpFamiliesTest, ABroadcastIsAnswered) {
   }
 }
 
-// The first link-local address there is, with its scope; "" when there is none.
-std::string link_local_address() {
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return "";
-  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
-  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET6) continue;
-    sockaddr_in6 v6{};
-    std::memcpy(&v6, entry->ifa_addr, sizeof(v6));
-    if (!IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) continue;
-    char text[INET6_ADDRSTRLEN] = "";
-    ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
-    return std::string(text) + "%" + entry->ifa_name;
-  }
-  return "";
-}
-
-TEST_F(UdpFamiliesTest, ALinkLocalAddressKeepsItsInterface) {
-  const std::string own = link_local_address();
-  if (own.empty()) GTEST_SKIP() << "no interface has a link-local address";
-  for (const std::string& address : {std::string("udp://:0"), std::string("udp6://:0"), "udp6://[" + own + "]:0"}) {
-    Events handlers;
-    handlers.data = tell_addresses;
-    TestServer server(handlers, address);
-    expect_told({own, server.addr().port(), own}, own);
-  }
-}
-
-// A datagram to all nodes of a link was sent to no address that one could answer from.
-TEST_F(UdpFamiliesTest, AMulticastIsAnswered) {
-  const std::string own = link_local_address();
-  if (own.empty()) GTEST_SKIP() << "no interface has a link-local address";
-  for (const std::string scheme : {"udp6", "udp"}) {
-    Events handlers;
-    handlers.data = tell_addresses;
-    TestServer server(handlers, scheme + "://:0");
-    DatagramClient client("ff02::1" + own.substr(own.find('%')), server.addr().port(), own);
-    client.send("who?");
-    const Packet answer = client.receive();
-    EXPECT_EQ(answer.from, "[" + own + "]:" + std::to_string(server.addr().port())) << scheme;
-    EXPECT_EQ(answer.text, expected_of(client, own)) << scheme;
-  }
-}
-
 }  // namespace
 }  // namespace evio::test
