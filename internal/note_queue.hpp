@@ -47,7 +47,9 @@ class NoteQueue final : public Counted {
   /// acq_rel: everything enqueued by those who found `armed` set, and so did not wake the poller, is seen by take().
   void disarm() noexcept { state_.fetch_and(~kArmed, std::memory_order_acq_rel); }
   /// Moves out up to notes.size() of them; those of one producer come in order. Returns how many; 0: it is empty.
-  std::size_t take(std::span<Note> notes) noexcept { return notes_.try_dequeue_bulk(notes.data(), notes.size()); }
+  std::size_t take(std::span<Note> notes) noexcept {
+    return notes_.try_dequeue_bulk(turn_, notes.data(), notes.size());
+  }
   /// What was posted on the loop's thread.
   std::vector<Note>& own() noexcept { return own_; }
   const std::vector<Note>& own() const noexcept { return own_; }
@@ -104,6 +106,7 @@ class NoteQueue final : public Counted {
   std::atomic<std::uint32_t> state_{0};
   std::atomic<bool> lost_{false};
   moodycamel::ConcurrentQueue<Note> notes_;
+  moodycamel::ConsumerToken turn_{notes_};  // goes from producer to producer: none keeps the others waiting
   std::vector<Note> own_;
   Poller* poller_;
   int loop_index_;
