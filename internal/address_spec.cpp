@@ -71,6 +71,7 @@ Error parse_port(std::string_view port, AddressSpec& spec) {
 
 Error parse_host_port(std::string_view address, AddressSpec& spec) {
   if (address.empty()) return {};  // any port of any address
+  if (address.find('\0') != std::string_view::npos) return invalid(spec, "the host has a NUL byte");
   std::string_view rest = address;
   if (address.front() == '[') {
     const std::size_t close = address.find(']');
