@@ -100,19 +100,21 @@ TEST_P(BalanceTest, LeastConnectionsGoesToALoopThatHasTheFewest) {
     const std::vector<int> counts = watched_.per_loop(loops());
     EXPECT_LE(std::ranges::max(counts) - std::ranges::min(counts), 1) << i;
   }
-  // Where one leaves, the next one goes. The echo comes from that loop after it is done with the one that left.
+  // Where one leaves, the next one goes: the last loop first, for the first would be taken anyway. The echo comes from
+  // that loop after it is done with the one that left.
   const std::vector<int> loop_of = watched_.all();
-  for (std::size_t leaving = 0; leaving < n; ++leaving) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t leaving = n - 1 - i;
     const int loop = loop_of[leaving];
     clients[leaving].close();
-    ASSERT_TRUE(log.wait_for("closed", leaving + 1));
+    ASSERT_TRUE(log.wait_for("closed", i + 1));
     const auto other = static_cast<std::size_t>(
         std::find(loop_of.begin() + static_cast<std::ptrdiff_t>(2 * n), loop_of.end(), loop) - loop_of.begin());
     ASSERT_LT(other, clients.size());
     clients[other].send_all("x");
     ASSERT_EQ(clients[other].receive(1), "x");
     clients.push_back(server.connect());
-    ASSERT_TRUE(watched_.count.wait_for(3 * n + leaving + 1));
+    ASSERT_TRUE(watched_.count.wait_for(3 * n + i + 1));
     EXPECT_EQ(watched_.all().back(), loop);
   }
 }

@@ -122,6 +122,42 @@ TEST_P(SendTest, WhatEachSendSaidIsTrue) {
   EXPECT_TRUE(client_.at_end());
 }
 
+TEST_P(SendTest, WhatEachSendSaidIsTrueAlsoWhenThePeerEndsItsSide) {
+  std::mutex mutex;
+  std::vector<Conn> conns;
+  Counter opened;
+  Events handlers = events();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    const std::lock_guard lock(mutex);
+    conns.push_back(conn);
+    opened.add();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  for (std::size_t round = 0; round < 100; ++round) {
+    Client client = server.connect();
+    ASSERT_TRUE(opened.wait_for(round + 1));
+    Conn conn;
+    {
+      const std::lock_guard lock(mutex);
+      conn = conns[round];
+    }
+    std::size_t taken = 0;
+    Gate sending;
+    std::thread sender([&] {
+      while (conn.send("x")) {
+        if (++taken == 10) sending.open();
+      }
+      sending.open();
+    });
+    ASSERT_TRUE(sending.wait());
+    client.shutdown_write();
+    const std::string received = client.receive_all();
+    sender.join();
+    ASSERT_EQ(received.size(), taken) << round;
+  }
+}
+
 TEST_P(SendTest, TakesEverythingAnOutputTakes) {
   start();
   const std::string lvalue(100, 'l');
