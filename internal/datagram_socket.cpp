@@ -69,19 +69,22 @@ void DatagramSocket::drop_answers() noexcept {
   for (; answered_ != handled_; ++answered_) OutputAccess::reset(slots_[answered_].output);
 }
 
-mmsghdr DatagramSocket::answer_of(Slot& slot) {
-  slot.parts.clear();
-  OutputAccess::for_each(slot.output, [&](std::string_view piece, const Bytes*) {
-    slot.parts.push_back({const_cast<char*>(piece.data()), piece.size()});
-  });
+void DatagramSocket::handled(std::size_t i) noexcept {
+  Slot& slot = slots_[i];
+  if (slot.output.size() > kLargest) OutputAccess::reset(slot.output);  // lost, as what is too large for a datagram is
+  if (slot.block->unshared()) poison(slot.block->data(), kLargest);
+  handled_ = i + 1;
+}
+
+mmsghdr DatagramSocket::answer_of(Slot& slot) noexcept {
   mmsghdr message{};
   message.msg_hdr.msg_iov = slot.parts.data();
-  message.msg_hdr.msg_iovlen = slot.parts.size();
+  message.msg_hdr.msg_iovlen = static_cast<std::size_t>(OutputAccess::gather(slot.output, slot.parts));
   slot.route.address(message.msg_hdr);
   return message;
 }
 
-Sent DatagramSocket::answer() {
+Sent DatagramSocket::answer() noexcept {
   blocked_ = false;
   while (answered_ != handled_) {
     std::array<mmsghdr, kBatch> answers;

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "evio/output.hpp"
 #include "internal/block.hpp"
@@ -41,14 +40,14 @@ class DatagramSocket : public Source {
   Output& output(std::size_t i) noexcept { return slots_[i].output; }
 
   /// The callback for the i-th has returned: its output is an answer now.
-  void handled(std::size_t i) noexcept { handled_ = i + 1; }
+  void handled(std::size_t i) noexcept;
 
   /// True when there is an answer to be sent.
   bool has_answers() const noexcept;
   /// Forgets the answers there are.
   void drop_answers() noexcept;
   /// Sends what answers there are, in order, and makes room for the next batch when that is all. kBlocked: later.
-  Sent answer();
+  Sent answer() noexcept;
   bool blocked() const noexcept { return blocked_; }
   /// The batch is done with: input that no one kept is read into again.
   void recycle() noexcept;
@@ -65,6 +64,9 @@ class DatagramSocket : public Source {
   // The largest datagram there is, and a byte more so that it is seen to be whole.
   static constexpr std::size_t kLargest = 64 * 1024;
 
+  // As many pieces as an Output of that size can have: shared ones are 16 KiB and more, with text in between.
+  static constexpr std::size_t kParts = 2 * (kLargest / (16 * 1024)) + 1;
+
   struct Slot {
     Bytes input;  // holds the block
     Block* block = nullptr;
@@ -73,13 +75,13 @@ class DatagramSocket : public Source {
     iovec room{};
     Conn self;  // of a Datagram
     alignas(cmsghdr) std::array<char, 128> control;
-    std::vector<iovec> parts;
+    std::array<iovec, kParts> parts;
   };
 
   std::size_t receive_raw();
   void name(std::size_t count, std::uint64_t first_id);
   void renew_input(Slot& slot);
-  mmsghdr answer_of(Slot& slot);
+  mmsghdr answer_of(Slot& slot) noexcept;
 
   int fd_;
   int addr_index_;

@@ -154,8 +154,9 @@ Error Listener::open_socket(const AddressSpec& spec, const SocketAddress& addres
     return call_error(spec, sys::last_error(), "setsockopt SO_REUSEPORT");
   if (address.family() == AF_INET6)
     sys::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, spec.family == Family::kV6 ? 1 : 0);
-  if (sys::bind(fd.get(), &address.any, address.size) != 0) return call_error(spec, sys::last_error(), "bind");
+  // Before bind: what came in between would not tell.
   if (network_ == Network::kUdp && address.is_wildcard()) ask_for_local_address(fd.get(), address.family());
+  if (sys::bind(fd.get(), &address.any, address.size) != 0) return call_error(spec, sys::last_error(), "bind");
   // Accepted sockets inherit it, which saves a system call for each.
   if (network_ == Network::kTcp) sys::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   return listen(spec, std::move(fd), address, loop);
