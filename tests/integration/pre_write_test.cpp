@@ -180,12 +180,14 @@ TEST_P(PreWriteTest, DoesNotRunWhenThereIsNothingToWrite) {
   EXPECT_EQ(calls.value(), 0u);
 }
 
+// What each loop has yet to write: pre_write runs where data ran.
+thread_local std::string unwritten;
+
 // What it is for: a record of every request is on disk before anyone gets its reply.
 TEST_P(PreWriteTest, KeepsAnAppendOnlyFile) {
   const std::string file = path("appendonly");
   const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   ASSERT_GE(fd, 0);
-  static thread_local std::string unwritten;  // one for each loop: pre_write runs where data ran
   Events handlers = events();
   handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
     unwritten += in.view();
