@@ -33,6 +33,7 @@ void Loop::run() {
 
 void Loop::turn() {
   const std::span<const Ready> ready = poller_->wait(time_to_wait());
+  if (server_.shutting_down() && !stopping_) begin_shutdown();
   // A callback may block: sockets that only this loop was woken for are handed over first.
   for (const Ready& r : ready) {
     if (auto* const source = static_cast<Source*>(r.tag); source->kind == Source::Kind::kListener)
@@ -42,7 +43,6 @@ void Loop::turn() {
   if (queue_->armed() || more_notes_ || !queue_->own().empty()) work_off_notes();
   serve(ready);
   run_timers();
-  if (server_.shutting_down() && !stopping_) begin_shutdown();
   bury();
 }
 
@@ -63,7 +63,7 @@ void Loop::run_timers() {
     discard(c);
   }
   if (next_resume_ <= now) resume_all(now);
-  if (next_tick_ <= now && !stopping_) tick();
+  if (next_tick_ <= now && !server_.shutting_down()) tick();
 }
 
 void Loop::resume_all(Clock::time_point now) {

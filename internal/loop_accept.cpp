@@ -34,10 +34,11 @@ std::error_code Loop::listen(const Acceptor& acceptor) {
 }
 
 void Loop::accept(Acceptor& acceptor) {
-  for (int i = 0; i != kAcceptBatch && accept_one(acceptor); ++i) {
+  for (int i = 0; i != kAcceptBatch && !server_.shutting_down() && accept_one(acceptor); ++i) {
   }
   // Only now those that stay here: `opened` may block, and the others must not wait for it.
   for (const Conn& conn : accepted_) {
+    if (server_.shutting_down()) break;  // those left go as they came: no one has been told of them
     auto& c = static_cast<Connection&>(*PeerAccess::peer(conn));
     c.adopt_self();
     dispatch(c, Step::kOpen);

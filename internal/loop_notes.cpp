@@ -75,7 +75,7 @@ std::size_t Loop::work_off(std::span<Note> notes) {
       dispatch(c, c.blocked() ? Step::kWait : Step::kAct);
       break;
     case Note::Kind::kAdopt:
-      if (stopping_) break;  // it goes as it came: no one has been told of it
+      if (server_.shutting_down()) break;  // it goes as it came: no one has been told of it
       c.adopt_self();
       dispatch(c, Step::kOpen);
       break;

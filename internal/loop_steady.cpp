@@ -3,9 +3,11 @@
 
 namespace evio::internal {
 
-// What is ready, listeners aside.
+// What is ready, listeners aside. From a Shutdown on nothing is read any more, in this turn neither.
 void Loop::serve(std::span<const Ready> ready) noexcept {
   for (const Ready& r : ready) {
+    if (server_.shutting_down() && !stopping_) [[unlikely]]
+      return;
     auto& source = *static_cast<Source*>(r.tag);
     if (source.kind != Source::Kind::kConnection) [[unlikely]] {
       if (source.kind == Source::Kind::kDatagrams) read_datagrams(static_cast<DatagramSocket&>(source));

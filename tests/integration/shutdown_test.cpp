@@ -154,6 +154,77 @@ TEST_P(ShutdownTest, FromTick) {
   expect_ended(server);
 }
 
+// What is ready in the same turn of the loop as the callback that asked for Shutdown comes too late.
+class ShutdownInMidTurnTest : public ShutdownTest {
+ protected:
+  // Keeps the loop in a callback of the first client until go_on_ is opened.
+  void hold(TestServer& server) {
+    connect(server, 1);
+    clients_.front().send_all("hold");
+    ASSERT_TRUE(held_.wait());
+  }
+  Action heed(Conn& conn, const Bytes& in) {
+    if (in != "hold") return log_.add(conn, "data"), Action::Shutdown;
+    held_.open();
+    EXPECT_TRUE(go_on_.wait());
+    return Action::None;
+  }
+
+  Gate held_;
+  Gate go_on_;
+};
+EVIO_INSTANTIATE(ShutdownInMidTurnTest, modes_of({1}));
+
+TEST_P(ShutdownInMidTurnTest, OthersThatAreReadyGetNoData) {
+  Events handlers = noted();
+  handlers.data = [&](Conn& conn, const Bytes& in, Output&) { return heed(conn, in); };
+  TestServer server(handlers, address());
+  connect(server, 6);
+  hold(server);
+  for (std::size_t i = 1; i < 6; ++i) clients_[i].send_all("x");
+  go_on_.open();
+  expect_ended(server);
+  EXPECT_EQ(log_.count("data"), 1u);
+}
+
+TEST_P(ShutdownInMidTurnTest, ThoseThatWaitToBeAcceptedAreNotOpened) {
+  Events handlers = noted();
+  handlers.data = [&](Conn& conn, const Bytes& in, Output&) { return heed(conn, in); };
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    log_.add(conn, "opened");
+    return log_.count("opened") == 2 ? Action::Shutdown : Action::None;
+  };
+  TestServer server(handlers, address());
+  hold(server);
+  std::vector<Client> waiting;
+  for (int i = 0; i < 6; ++i) waiting.push_back(server.connect());
+  go_on_.open();
+  EXPECT_FALSE(server.wait());
+  EXPECT_EQ(log_.count("opened"), 2u);
+  EXPECT_EQ(log_.count("closed"), 2u);
+  EXPECT_EQ(log_.count("data"), 0u);
+}
+
+TEST_P(ShutdownInMidTurnTest, NoTickIsCalled) {
+  std::atomic<int> late{0};
+  std::atomic<bool> asked{false};
+  Events handlers = noted();
+  handlers.data = [&](Conn& conn, const Bytes& in, Output&) {
+    const Action action = heed(conn, in);
+    asked = action == Action::Shutdown;
+    return action;
+  };
+  handlers.tick = [&](std::chrono::nanoseconds&) {
+    if (asked) ++late;
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  connect(server, 2);
+  clients_.back().send_all("x");
+  expect_ended(server);
+  EXPECT_EQ(late, 0);
+}
+
 TEST_P(ShutdownTest, FromEveryLoopAtOnce) {
   Events handlers = noted();
   handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Shutdown; };
