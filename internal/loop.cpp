@@ -102,7 +102,12 @@ void Loop::begin_shutdown() {
   for (const auto& socket : datagrams_) {
     if (!socket->blocked()) poller_->remove(socket->fd());
   }
-  for (Connection* c = open_.first(); c != nullptr; c = ConnectionList::next(*c)) c->request(Action::Close);
+  for (Connection *c = open_.first(), *next = nullptr; c != nullptr; c = next) {
+    next = ConnectionList::next(*c);
+    // A wake() from before the shutdown still has its data call.
+    if (!c->closing() && c->take_wake()) dispatch(*c, Step::kWake);
+    c->request(Action::Close);
+  }
   // No send is taken any more; those taken before are all in the queue.
   do {
     work_off_notes();

@@ -50,6 +50,29 @@ TEST_P(WakeTest, EachOfManyWakesIsAnsweredThoughNothingElseHappens) {
   EXPECT_EQ(woken.value(), kRounds);
 }
 
+// The idiom of evio: what others have left is sent by the data call that the wake brings.
+TEST_P(WakeTest, IsNotLostToAShutdownCalledAfterIt) {
+  for (int round = 0; round < 50; ++round) {
+    Opened opened;
+    std::atomic<int> left_for_it{0};
+    Events handlers = events();
+    handlers.opened = std::ref(opened);
+    handlers.data = [&](Conn&, const Bytes&, Output& out) {
+      if (left_for_it.exchange(0, std::memory_order_acquire) != 0) out = "left";
+      return Action::None;
+    };
+    TestServer server(handlers, address());
+    Client client = server.connect();
+    Client other = server.connect();
+    ASSERT_TRUE(opened.count.wait_for(2));
+    left_for_it.store(1, std::memory_order_release);
+    ASSERT_TRUE(opened.conns.back().wake());
+    server.shutdown();
+    EXPECT_EQ(client.receive_all() + other.receive_all(), "left") << "in round " << round;
+    EXPECT_FALSE(server.wait());
+  }
+}
+
 TEST_P(WakeTest, AfterTheLastOfManyThreadsWakesDataIsCalledOnceMore) {
   constexpr int kThreads = 4;
   constexpr int kWakes = kSanitized ? 2'000 : 10'000;
