@@ -34,11 +34,7 @@ void Loop::run() {
 void Loop::turn() {
   const std::span<const Ready> ready = poller_->wait(time_to_wait());
   if (server_.shutting_down() && !stopping_) begin_shutdown();
-  // A callback may block: sockets that only this loop was woken for are handed over first.
-  for (const Ready& r : ready) {
-    if (auto* const source = static_cast<Source*>(r.tag); source->kind == Source::Kind::kListener)
-      accept(static_cast<Acceptor&>(*source));
-  }
+  accept_from(ready);
   // Before the sockets: what was sent before a peer's next request leaves before the answer to it.
   if (queue_->armed() || more_notes_ || !queue_->own().empty()) work_off_notes();
   serve(ready);

@@ -21,9 +21,9 @@
 
 namespace evio::internal {
 
-/// One event loop: waits, works off notes, accepts, and takes each ready connection from state to state.
+/// One event loop: waits, accepts, works off notes, and takes each ready connection from state to state.
 ///
-/// Every turn: wait; notes; accepts (before any user's callback can block); connections and datagrams; timers; bury the
+/// Every turn: wait; accepts (before any user's callback can block); notes; connections and datagrams; timers; bury the
 /// dead. What it does with a connection is written in steps: each is a short function, and names the one that follows
 /// at once, or kWait. Thread-safety: set up by the engine; from run() on all of it belongs to the thread in run().
 class Loop {
@@ -83,7 +83,9 @@ class Loop {
   void look_around();
 
   // loop_accept.cpp
+  void accept_from(std::span<const Ready> ready);
   void accept(Acceptor& acceptor);
+  void open_accepted();
   bool accept_one(Acceptor& acceptor);
   void place(Acceptor& acceptor, FileDescriptor fd, const SocketAddress& peer);
   void pause(Acceptor& acceptor);
@@ -146,7 +148,7 @@ class Loop {
   ConnectionList dead_;       // freed at the end of the turn: what is ready may still point at them
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::unique_ptr<DatagramSocket>> datagrams_;
-  std::vector<Conn> accepted_;             // for this loop, in one batch
+  std::vector<Conn> accepted_;             // for this loop, in this turn
   std::array<char, 16 * 1024> discarded_;  // what is read to be thrown away
   std::array<Note, 64> notes_;
   std::vector<Note> own_notes_;

@@ -33,10 +33,22 @@ std::error_code Loop::listen(const Acceptor& acceptor) {
                       static_cast<Source*>(added.get()));
 }
 
+// A callback may block, `opened` included: the connections of all listeners that only this loop was woken for are
+// handed over before the first of its own is opened.
+void Loop::accept_from(std::span<const Ready> ready) {
+  for (const Ready& r : ready) {
+    if (auto* const source = static_cast<Source*>(r.tag); source->kind == Source::Kind::kListener)
+      accept(static_cast<Acceptor&>(*source));
+  }
+  if (!accepted_.empty()) open_accepted();
+}
+
 void Loop::accept(Acceptor& acceptor) {
   for (int i = 0; i != kAcceptBatch && !server_.shutting_down() && accept_one(acceptor); ++i) {
   }
-  // Only now those that stay here: `opened` may block, and the others must not wait for it.
+}
+
+void Loop::open_accepted() {
   for (const Conn& conn : accepted_) {
     if (server_.shutting_down()) break;  // those left go as they came: no one has been told of them
     auto& c = static_cast<Connection&>(*PeerAccess::peer(conn));

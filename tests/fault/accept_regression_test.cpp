@@ -116,6 +116,50 @@ TEST_P(BlockedLoopRegressionTest, StallsNoOtherLoopsConnectionsWithLeastConnecti
   EXPECT_EQ(count_answered(clients, 7), 7u);
 }
 
+class BlockedInOpenedRegressionTest : public ModeTest {
+ protected:
+  std::string reuse_port_address() { return mode().scheme() + "://127.0.0.1:0?reuseport=true"; }
+};
+EVIO_INSTANTIATE(BlockedInOpenedRegressionTest, modes_of(Network::kTcp, {2}));
+
+// With reuseport only loop 0 can accept what the kernel has put before its own sockets: of both addresses, and for both
+// loops.
+TEST_P(BlockedInOpenedRegressionTest, StallsNoConnectionOfAnotherAddress) {
+  constexpr std::size_t kEach = 16;
+  Counter in_data;
+  Gate leave_data;
+  Gate leave_opened;
+  Counter on_loop_1;
+  Events handlers = events();
+  handlers.load_balance = LoadBalance::RoundRobin;
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    if (conn.loop_index() == 1) {
+      on_loop_1.add();
+    } else if (in_data.value() == 2) {
+      EXPECT_TRUE(leave_opened.wait());
+    }
+    return Action::None;
+  };
+  handlers.data = [&](Conn&, const Bytes&, Output&) {
+    in_data.add();
+    EXPECT_TRUE(leave_data.wait());
+    return Action::None;
+  };
+  TestServer server(handlers, {reuse_port_address(), reuse_port_address()});
+  std::vector<Client> clients;
+  for (int i = 0; i < 2; ++i) clients.push_back(server.connect());
+  ASSERT_TRUE(on_loop_1.wait_for(1));
+  clients.front().send_all("block");
+  clients.back().send_all("block");
+  ASSERT_TRUE(in_data.wait_for(2));
+  for (std::size_t address = 0; address < 2; ++address) {
+    for (std::size_t i = 0; i < kEach; ++i) clients.push_back(server.connect(address));
+  }
+  leave_data.open();
+  EXPECT_TRUE(on_loop_1.wait_for(1 + kEach)) << "only " << on_loop_1.value() << " of " << 1 + kEach;
+  leave_opened.open();
+}
+
 class OutOfDescriptorsRegressionTest : public ModeTest {
  protected:
   void SetUp() override {
