@@ -7,7 +7,7 @@
 namespace evio {
 
 /// What went wrong: a std::error_code and the sentence that names the call and the address, as in
-/// "listen tcp 127.0.0.1:80: bind: Permission denied". Default constructed it is no error.
+/// "listen tcp://127.0.0.1:80: bind: Permission denied". Default constructed it is no error.
 /// Thread-safety: a plain value.
 class Error {
  public:

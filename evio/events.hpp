@@ -53,18 +53,20 @@ struct Events {
   /// How long Shutdown waits for unsent output; 0 or less: not at all.
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(1);
 
-  /// Once, on the thread that called serve(), when every address is listening. Shutdown returns at once.
+  /// Once, on the thread that called serve(), when every address is listening; no other callback runs before it has
+  /// returned. Shutdown returns at once.
   std::function<Action(const Server& server)> serving = nullptr;
   /// A connection was accepted. On its loop, first of its events. out is sent; opts are applied when it returns.
   std::function<Action(Conn& conn, Output& out, Options& opts)> opened = nullptr;
   /// A connection is over; err says why when it was not asked for by either side. On its loop, last of its events. Only
-  /// Shutdown is heeded.
+  /// Shutdown is heeded. Called for every connection when the server shuts down: what it sends to others then arrives
+  /// where they are not closed yet.
   std::function<Action(Conn& conn, const Error& err)> closed = nullptr;
   /// A connection that asked for Detach has sent its output: rwc is its socket. On its loop, last of its events. Only
   /// Shutdown is heeded.
   std::function<Action(Conn& conn, DetachedConn rwc)> detached = nullptr;
   /// Bytes that a callback or send() produced are about to leave: once for a batch, before any of them does. On the
-  /// loop that will write them.
+  /// loop that will write them. A datagram's send() leaves within the call, before this could be called.
   std::function<void()> pre_write = nullptr;
   /// Bytes arrived; none after a wake(). On the connection's loop. A view of `in` lives until data returns, a copy of
   /// it for as long as you keep it (but see Options::reuse_input_buffer). A handler may declare a std::string_view for

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <new>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -86,6 +87,9 @@ class PortablePoller final : public Poller {
 
   std::span<const Ready> wait(std::chrono::nanoseconds timeout) override {
     const int count = sys::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), timeout_ms(timeout));
+    // No memory, or a limit of descriptors lowered to less than are watched (poll(2)): the next try must not come at
+    // once.
+    if (count < 0 && errno != EINTR) std::this_thread::sleep_for(kRest);
     std::size_t found = 0;
     // From a place that moves on, so that those in front cannot keep those behind from their turn.
     for (std::size_t left = count < 0 ? 0 : static_cast<std::size_t>(count); left != 0 && found != kBatch; ++from_) {
@@ -112,6 +116,7 @@ class PortablePoller final : public Poller {
 
   // More than this many ready at once come with the next wait().
   static constexpr std::size_t kBatch = 256;
+  static constexpr std::chrono::milliseconds kRest{10};
   static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
 
   FileDescriptor wake_read_;

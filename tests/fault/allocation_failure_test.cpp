@@ -1,4 +1,5 @@
 // Memory runs out in a loop's thread, at every allocation the library makes there: it costs the connection it was for.
+// And in a thread that has a word for a loop: the loop looks for itself what that was about.
 #include <sys/socket.h>
 
 #include <array>
@@ -9,9 +10,11 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/fixture.hpp"
+#include "tests/support/handlers.hpp"
 
 namespace {
 
@@ -192,6 +195,117 @@ EVIO_INSTANTIATE(AllocationFailureTest, modes_of({1}));
 TEST_P(AllocationFailureTest, OneAtATime) { fail_everywhere(1); }
 TEST_P(AllocationFailureTest, TwoInARow) { fail_everywhere(2); }
 TEST_P(AllocationFailureTest, ManyInARow) { fail_everywhere(10); }
+
+class LostNoteTest : public ModeTest {
+ protected:
+  void TearDown() override {
+    failures = 0;
+    ModeTest::TearDown();
+  }
+
+  // Calls f on a thread that has nothing of the queue yet and gets no memory for it. Returns what it returned.
+  template <class F>
+  static bool without_memory(F f) {
+    bool result = false;
+    failed = before = 0;
+    failures = 1'000'000;
+    std::thread([&] {
+      may_fail = true;
+      result = f();
+      may_fail = false;
+    }).join();
+    failures = 0;
+    EXPECT_GT(failed.load(), 0);
+    return result;
+  }
+};
+EVIO_INSTANTIATE(LostNoteTest, modes_of({1, 4}));
+
+TEST_P(LostNoteTest, AWakeAndACloseAreHeardAllTheSameAndASendIsRefused) {
+  Conn conn;
+  Counter opened;
+  Counter woken;
+  Events handlers = events();
+  handlers.opened = [&](Conn& c, Output&, Options&) {
+    conn = c;
+    opened.add();
+    return Action::None;
+  };
+  handlers.data = [&](Conn&, const Bytes& in, Output&) {
+    EXPECT_TRUE(in.empty());
+    woken.add();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client client = server.connect();
+  ASSERT_TRUE(opened.wait_for(1));
+  for (std::size_t i = 1; i <= 10; ++i) {
+    EXPECT_TRUE(without_memory([&] { return conn.wake(); }));
+    EXPECT_TRUE(woken.wait_for(i));
+    EXPECT_FALSE(without_memory([&] { return conn.send("lost"); }));
+    EXPECT_TRUE(conn.send("sent"));
+    EXPECT_EQ(client.receive(4), "sent");
+  }
+  EXPECT_TRUE(without_memory([&] { return conn.close(); }));
+  EXPECT_EQ(client.receive_all(), "");
+  EXPECT_TRUE(client.at_end());
+  EXPECT_EQ(woken.value(), 10u);
+}
+
+// A connection that cannot be handed over is closed, and counts for no loop.
+TEST_P(LostNoteTest, AHandOverThatFailsCostsTheConnectionAlone) {
+  std::mutex mutex;
+  std::vector<int> per_loop(static_cast<std::size_t>(loops()));
+  Counter opened;
+  Counter closed;
+  Events handlers = events();
+  handlers.load_balance = LoadBalance::LeastConnections;
+  handlers.opened = [&](Conn& conn, Output& out, Options&) {
+    {
+      const Untouched mine;
+      const std::lock_guard lock(mutex);
+      ++per_loop[static_cast<std::size_t>(conn.loop_index())];
+      opened.add();
+      out = "+";
+    }
+    may_fail = true;  // this loop's thread from now on
+    return Action::None;
+  };
+  handlers.data = echo;
+  handlers.closed = [&](Conn& conn, const Error&) {
+    const Untouched mine;
+    const std::lock_guard lock(mutex);
+    --per_loop[static_cast<std::size_t>(conn.loop_index())];
+    closed.add();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::vector<Client> clients;
+  const auto n = static_cast<std::size_t>(loops());
+  for (std::size_t i = 0; i < n; ++i) {
+    clients.push_back(server.connect());
+    clients.back().send_all("=");
+    EXPECT_EQ(clients.back().receive(2), "+=");  // its loop has done all there is to do for it
+  }
+  failed = before = 0;
+  failures = 12;  // spread over the loops' threads
+  std::vector<Client> unlucky;
+  for (int i = 0; i < 30; ++i) unlucky.push_back(server.connect());
+  EXPECT_TRUE(eventually([] { return failures.load() == 0; }));
+  // Each is opened or closed without a word.
+  for (Client& client : unlucky) {
+    if (client.receive(1) == "+") continue;
+    EXPECT_TRUE(client.at_end() || client.error());
+  }
+  unlucky.clear();
+  EXPECT_TRUE(eventually([&] { return opened.value() == closed.value() + n; }));
+  for (std::size_t i = 0; i < 2 * n; ++i) {
+    clients.push_back(server.connect());
+    EXPECT_EQ(clients.back().receive(1), "+");
+  }
+  const std::lock_guard lock(mutex);
+  for (const int count : per_loop) EXPECT_EQ(count, 3);
+}
 
 }  // namespace
 }  // namespace evio::test

@@ -136,6 +136,17 @@ int __wrap_epoll_ctl(int epoll, int op, int fd, epoll_event* event) {
                   [&] { return __real_epoll_ctl(epoll, op, fd, event); });
 }
 
+int __real_epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms);
+int __wrap_epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {
+  return injected({.call = Call::kEpollWait, .fd = epoll, .timeout_ms = timeout_ms},
+                  [&] { return __real_epoll_wait(epoll, events, count, timeout_ms); });
+}
+
+int __real_poll(pollfd* fds, nfds_t count, int timeout_ms);
+int __wrap_poll(pollfd* fds, nfds_t count, int timeout_ms) {
+  return injected({.call = Call::kPoll, .timeout_ms = timeout_ms}, [&] { return __real_poll(fds, count, timeout_ms); });
+}
+
 int __real_setsockopt(int fd, int level, int option, const void* value, socklen_t size);
 int __wrap_setsockopt(int fd, int level, int option, const void* value, socklen_t size) {
   return injected({.call = Call::kSetsockopt, .fd = fd, .operation = option},
@@ -161,8 +172,6 @@ EVIO_WRAP(kListen, int, listen, (int fd, int backlog), (fd, backlog), fd)       
 EVIO_WRAP(kShutdown, int, shutdown, (int fd, int how), (fd, how), fd)                                                  // __wrap_shutdown
 EVIO_WRAP(kGetsockname, int, getsockname, (int fd, sockaddr* name, socklen_t* size), (fd, name, size), fd)             // __wrap_getsockname
 EVIO_WRAP(kEpollCreate1, int, epoll_create1, (int flags), (flags), -1)                                                 // __wrap_epoll_create1
-EVIO_WRAP(kEpollWait, int, epoll_wait, (int epoll, epoll_event* events, int n, int ms), (epoll, events, n, ms), epoll) // __wrap_epoll_wait
-EVIO_WRAP(kPoll, int, poll, (pollfd* fds, nfds_t n, int ms), (fds, n, ms), -1)                                         // __wrap_poll
 EVIO_WRAP(kEventfd, int, eventfd, (unsigned value, int flags), (value, flags), -1)                                     // __wrap_eventfd
 EVIO_WRAP(kPipe, int, pipe, (int fds[2]), (fds), -1)                                                                   // __wrap_pipe
 EVIO_WRAP(kIoctl, int, ioctl, (int fd, unsigned long request, void* value), (fd, request, value), fd)                  // __wrap_ioctl

@@ -55,6 +55,7 @@ struct Invocation {
   int operation = 0;            // epoll_ctl, fcntl and setsockopt: what is to be done
   std::uint32_t events = 0;     // epoll_ctl: what is to be watched for
   std::size_t* size = nullptr;  // read, write and writev: a rule may ask for less
+  int timeout_ms = 0;           // epoll_wait and poll
 };
 
 /// While one of these lives, the library's system calls go through `before`, which returns 0 to have the call made or

@@ -92,7 +92,7 @@ TEST_P(DetachTest, SendsAllOutputFirstAndLeavesWhatCameMeanwhileToTheOwner) {
   client.send_all("detach");
   ASSERT_TRUE(log_.wait_for("data"));
   client.send_all("said meanwhile");
-  EXPECT_FALSE(client.is_quiet());
+  EXPECT_TRUE(client.has_input());
   EXPECT_EQ(log_.count("detached"), 0u);
   EXPECT_TRUE(client.receive(last_words_.size()) == last_words_);
   EXPECT_EQ(client.receive(14), "said meanwhile");
@@ -153,8 +153,7 @@ TEST_P(DetachTest, ShutdownStillHandsItOver) {
   server.shutdown();
   EXPECT_TRUE(client.receive(last_words_.size()) == last_words_);
   EXPECT_FALSE(server.wait());
-  EXPECT_EQ(log_.all().size(), 3u);
-  EXPECT_TRUE(log_.all().back() == "detached" || log_.all().back() == "closed");
+  EXPECT_EQ(log_.all(), (EventLog::List{"opened", "data", "detached"}));
 }
 
 TEST_P(DetachTest, WithoutADetachedCallbackItIsClose) {
@@ -180,7 +179,7 @@ TEST_P(DetachTest, APeerThatFailsFirstIsClosedWithItsErrorInstead) {
   Client client(server.addr(), {.receive_buffer = 131'072});
   client.send_all("detach");
   ASSERT_TRUE(log_.wait_for("data"));
-  EXPECT_FALSE(client.is_quiet());
+  EXPECT_TRUE(client.has_input());
   client.reset();
   ASSERT_TRUE(eventually([&] { return log_.all().size() == 3; }));
   EXPECT_TRUE(log_.all().back().starts_with("closed: ")) << log_.all().back();

@@ -96,16 +96,16 @@ struct Where {
   std::thread::id thread;
   int loop = -1;
 
-  void enter(const Conn& conn) {
-    // relaxed: a second event at the same time is what this looks for, whatever the order.
+  void enter(const Conn& conn) {  // and leave() when the callback is over
+    // relaxed: a second callback at the same time is what this looks for, whatever the order.
     if (inside.fetch_add(1, std::memory_order_relaxed) != 0) overlapped = true;
     if (loop == -1) {
       loop = conn.loop_index();
       thread = std::this_thread::get_id();
     }
     if (thread != std::this_thread::get_id() || loop != conn.loop_index()) moved = true;
-    inside.fetch_sub(1, std::memory_order_relaxed);
   }
+  void leave() { inside.fetch_sub(1, std::memory_order_relaxed); }
 };
 
 TEST_P(OrderTest, AllEventsOfAConnectionRunOnOneLoopOneAtATime) {
@@ -114,29 +114,38 @@ TEST_P(OrderTest, AllEventsOfAConnectionRunOnOneLoopOneAtATime) {
   std::map<std::uint64_t, Where> where;
   std::vector<Conn> conns;
   EventLog log;
-  const auto enter = [&](const Conn& conn) {
-    Where* place = nullptr;
-    {
-      const std::lock_guard lock(mutex);
-      place = &where[conn.id()];
+  // While one of these lives, a callback of that connection runs.
+  class Inside {
+   public:
+    Inside(std::mutex& mutex, std::map<std::uint64_t, Where>& where, const Conn& conn) {
+      {
+        const std::lock_guard lock(mutex);
+        place_ = &where[conn.id()];
+      }
+      place_->enter(conn);
     }
-    place->enter(conn);
+    ~Inside() { place_->leave(); }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    Where* place_;
   };
   Events handlers = events();
   note_all(handlers, log);
   handlers.opened = [&](Conn& conn, Output&, Options&) {
-    enter(conn);
+    const Inside inside(mutex, where, conn);
     const std::lock_guard lock(mutex);
     conns.push_back(conn);
     log.add(conn, "opened");
     return Action::None;
   };
   handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
-    enter(conn);
+    const Inside inside(mutex, where, conn);
     return echo(conn, in, out);
   };
   handlers.closed = [&, closed = handlers.closed](Conn& conn, const Error& err) {
-    enter(conn);
+    const Inside inside(mutex, where, conn);
     return closed(conn, err);
   };
   TestServer server(handlers, address());

@@ -107,14 +107,15 @@ TEST_P(UdpFailureTest, NobodySpins) {
   DatagramClient other = connect(server);
   other.send("ping");
   EXPECT_EQ(other.receive_text(), "ping");
-  EXPECT_LT(processors_busy_for(kQuietTime), 0.5);
+  EXPECT_TRUE(comes_to_rest());
 }
 
 TEST_P(UdpFailureTest, PreWriteRunsBeforeAnyAnswerLeaves) {
   Counter announced;
   std::atomic<std::size_t> produced{0};  // each modified by several loops, read when all is over
   std::mutex mutex;
-  std::string journal;
+  std::string journal = "\n";
+  Gate announce;  // holds the first one up: what leaves before it would be seen
   Events handlers = events();
   handlers.data = [&](Conn&, const Bytes& in, Output& out) {
     if (in != "silent") {
@@ -127,6 +128,7 @@ TEST_P(UdpFailureTest, PreWriteRunsBeforeAnyAnswerLeaves) {
   };
   handlers.pre_write = [&] {
     announced.add();
+    EXPECT_TRUE(announce.wait());
     const std::lock_guard lock(mutex);
     journal += "flushed\n";
   };
@@ -135,9 +137,14 @@ TEST_P(UdpFailureTest, PreWriteRunsBeforeAnyAnswerLeaves) {
   for (int i = 0; i != 50; ++i) {
     client.send("silent");
     client.send(std::to_string(i));
+    if (i == 0) {
+      EXPECT_TRUE(announced.wait_for(1));
+      EXPECT_TRUE(client.is_quiet());
+      announce.open();
+    }
     EXPECT_EQ(client.receive_text(), std::to_string(i));
     const std::lock_guard lock(mutex);
-    EXPECT_NE(journal.find("\n" + std::to_string(i) + "\nflushed\n"), i == 0 ? 0 : std::string::npos);
+    EXPECT_NE(journal.find("\n" + std::to_string(i) + "\nflushed\n"), std::string::npos);
   }
   EXPECT_LE(announced.value(), produced.load());
   EXPECT_GE(announced.value(), 50u);

@@ -147,6 +147,11 @@ std::string Client::receive(std::size_t n) {
   return text;
 }
 
+bool Client::has_input() {
+  char byte = 0;
+  return wait(POLLIN, receive_error_) && ::recv(fd_.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 1;
+}
+
 std::string Client::receive_all() { return receive(SIZE_MAX); }
 
 bool Client::is_quiet() {

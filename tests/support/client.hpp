@@ -42,6 +42,8 @@ class Client {
   std::string receive(std::size_t n);
   /// All there is until the stream ends or fails.
   std::string receive_all();
+  /// Waits until there is something to receive, which stays there; false when the stream ended or failed first.
+  bool has_input();
   /// Whether there is nothing to receive, no end either, for kQuietTime.
   bool is_quiet();
 

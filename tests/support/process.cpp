@@ -10,6 +10,8 @@
 #include <memory>
 #include <thread>
 
+#include "tests/support/sync.hpp"
+
 namespace evio::test {
 namespace {
 
@@ -92,6 +94,10 @@ double processors_busy_for(std::chrono::milliseconds meanwhile) {
   std::this_thread::sleep_for(meanwhile);
   const std::chrono::duration<double> busy = cpu_time() - used;
   return busy / (std::chrono::steady_clock::now() - began);
+}
+
+bool comes_to_rest() {
+  return eventually([] { return processors_busy_for(std::chrono::milliseconds(250)) < 0.1; });
 }
 
 std::vector<std::string> lines_of(const std::string& path) {

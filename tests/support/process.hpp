@@ -33,6 +33,10 @@ std::chrono::nanoseconds cpu_time();
 /// How many processors the process keeps busy meanwhile: about 0 when nothing moves, 1 for each thread that spins.
 double processors_busy_for(std::chrono::milliseconds meanwhile);
 
+/// Whether the process comes to use next to no processor time for a while. A thread that spins never does; what is only
+/// being finished is over by one of the next looks.
+[[nodiscard]] bool comes_to_rest();
+
 /// The lines of a file; of /proc too.
 std::vector<std::string> lines_of(const std::string& path);
 
