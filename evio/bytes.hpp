@@ -13,6 +13,11 @@ namespace internal {
 
 class BytesAccess;
 
+/// What a literal holds; nothing when it is none, as in `out = {}`.
+constexpr std::string_view text_of(const char* text) noexcept {
+  return text == nullptr ? std::string_view() : std::string_view(text);
+}
+
 }  // namespace internal
 
 /// An immutable run of bytes that knows who keeps its storage alive; what []byte is to Go's evio.

@@ -28,8 +28,7 @@ struct Context {
 
 template <class T>
 struct ContextOf final : Context {
-  template <class U>
-  explicit ContextOf(U&& u) : held(std::forward<U>(u)) {}
+  explicit ContextOf(T value) : held(std::move(value)) {}
   void* value(const std::type_info& type) noexcept override { return type == typeid(T) ? &held : nullptr; }
   T held;
 };
@@ -70,8 +69,8 @@ class Conn {
   /// one of its own methods. The last one is destroyed on the loop's thread right after closed or detached returned. A
   /// connection that is gone, and a datagram, keep nothing.
   template <class T>
-  void set_context(T&& value) const {
-    keep(std::make_unique<internal::ContextOf<std::decay_t<T>>>(std::forward<T>(value)));
+  void set_context(T value) const {
+    keep(std::make_unique<internal::ContextOf<std::remove_cv_t<T>>>(std::move(value)));
   }
   /// The value kept; nullptr when there is none or it is of another type than exactly T.
   template <class T>
@@ -89,7 +88,7 @@ class Conn {
   /// for a copy of x. For a datagram's Conn: sends one datagram to that peer at once; false when it could not be sent.
   /// From any thread; runs no callback inline, so locks may be held.
   bool send(std::string_view x) const { return send_text(x); }
-  bool send(const char* x) const { return send_text(x); }
+  bool send(const char* x) const { return send_text(internal::text_of(x)); }
   bool send(const std::string& x) const { return send_text(x); }
   bool send(std::string&& x) const {
     constexpr std::size_t kTakeFrom = 1024;  // below, copying is cheaper than a home of its own for the string

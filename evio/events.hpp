@@ -60,7 +60,7 @@ struct Events {
   std::function<Action(Conn& conn, Output& out, Options& opts)> opened = nullptr;
   /// A connection is over; err says why when it was not asked for by either side. On its loop, last of its events. Only
   /// Shutdown is heeded. Called for every connection when the server shuts down: what it sends to others then arrives
-  /// where they are not closed yet.
+  /// where their loop has not begun to.
   std::function<Action(Conn& conn, const Error& err)> closed = nullptr;
   /// A connection that asked for Detach has sent its output: rwc is its socket. On its loop, last of its events. Only
   /// Shutdown is heeded.

@@ -67,7 +67,8 @@ void InputStream::feed(const In& in, Consume&& consume) {
       if constexpr (kBytes) {
         used = static_cast<std::size_t>(std::invoke(consume, std::as_const(rest)));
       } else {
-        used = static_cast<std::size_t>(std::invoke(consume, rest.view()));
+        const std::string_view unread = rest.view();
+        used = static_cast<std::size_t>(std::invoke(consume, unread));
       }
       if (used == 0) break;
       rest.remove_prefix(used);

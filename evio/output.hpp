@@ -37,7 +37,7 @@ class Output {
       return replace_slowly(x);
     return replace(x);
   }
-  Output& operator=(const char* x) { return *this = std::string_view(x); }
+  Output& operator=(const char* x) { return *this = internal::text_of(x); }
   Output& operator=(const std::string& x) { return *this = std::string_view(x); }
   Output& operator=(std::string&& x) { return clear(), append(std::move(x)); }
   Output& operator=(const Bytes& x) {
@@ -56,7 +56,7 @@ class Output {
     if (!x.empty()) std::memcpy(to, x.data(), x.size());
     return *this;
   }
-  Output& append(const char* x) { return append(std::string_view(x)); }
+  Output& append(const char* x) { return append(internal::text_of(x)); }
   Output& append(const std::string& x) { return append(std::string_view(x)); }
   Output& append(std::string&& x) {
     return x.size() < kShareFrom ? append(std::string_view(x)) : share(Bytes(std::move(x)));

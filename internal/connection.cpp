@@ -8,6 +8,7 @@
 namespace evio::internal {
 
 bool Connection::wake() {
+  if (closing()) return false;
   // release: pairs with take_wake().
   const std::uint32_t before = asked_.fetch_or(kWoken, std::memory_order_release);
   if ((before & kClosing) != 0) return false;
@@ -115,6 +116,11 @@ void Connection::request(Action action) noexcept {
   if (action_ != Action::None) return;
   action_ = action;
   asked_.fetch_or(kClosing, std::memory_order_relaxed);
+}
+
+void Connection::request_end() noexcept {
+  heeds_wake_ = !closing();
+  request(Action::Close);
 }
 
 void Connection::fail(Error err) noexcept {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "evio/error.hpp"
 #include "evio/events.hpp"
@@ -77,6 +78,11 @@ class Connection final : public Peer, public Source {
   Action action() const noexcept { return action_; }
   /// Asks for Close or Detach; the first one stays.
   void request(Action action) noexcept;
+  /// Asks for Close because the peer, or the server, has come to its end.
+  void request_end() noexcept;
+  /// True, once, when a wake was asked for before request_end(), and nothing had closed the connection before that:
+  /// then it still has its data call.
+  bool take_last_wake() noexcept { return std::exchange(heeds_wake_, false) && take_wake(); }
   /// The connection is over because of this; the first one stays.
   void fail(Error err) noexcept;
   /// Says that the peer's end of the stream, or an error, was read or met: there is no one left to linger for.
@@ -124,6 +130,7 @@ class Connection final : public Peer, public Source {
   bool reuses_input_ = false;
   bool cut_off_ = false;
   bool unsent_ = false;
+  bool heeds_wake_ = false;
   std::unique_ptr<SendQueue> pending_;
   Conn self_;
   std::unique_ptr<Error> failure_;

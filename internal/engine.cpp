@@ -27,6 +27,10 @@ int count_loops(int asked) {
   return std::max(1, asked);
 }
 
+Error cannot_start(std::error_code code) {
+  return Error(code, "serve: cannot start a loop's thread: " + code.message());
+}
+
 // Threads that are joined whatever happens.
 class Crew {
  public:
@@ -130,7 +134,9 @@ Error Engine::run() {
     }
     loops_.front()->run();
   } catch (const std::system_error& e) {
-    return Error(e.code(), std::string("serve: cannot start a loop's thread: ") + e.code().message());
+    return cannot_start(e.code());
+  } catch (const std::bad_alloc&) {
+    return cannot_start(std::make_error_code(std::errc::not_enough_memory));
   }
   server_->rethrow();
   return {};

@@ -13,8 +13,8 @@ Error describe_current_exception() {
     throw;
   } catch (const std::system_error& e) {
     return Error(e.code() ? e.code() : canceled, e.what());
-  } catch (const std::bad_alloc&) {
-    return Error(std::make_error_code(std::errc::not_enough_memory));
+  } catch (const std::bad_alloc& e) {
+    return Error(std::make_error_code(std::errc::not_enough_memory), e.what());
   } catch (const std::exception& e) {
     return Error(canceled, e.what());
   } catch (...) {

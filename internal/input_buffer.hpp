@@ -15,15 +15,17 @@ namespace evio::internal {
 /// Thread-safety: its loop's thread; the Bytes it gives out, any.
 class InputBuffer {
  public:
-  /// As much as one read(2) takes: large enough that a bulk transfer is bound by copying, small enough for the L2
-  /// cache.
-  static constexpr std::size_t kSize = 64 * 1024;
+  /// As much as one read(2) takes: bulk transfers gain up to here (each read and write wakes somebody), and what no one
+  /// has read into costs no memory.
+  static constexpr std::size_t kSize = 256 * 1024;
 
   InputBuffer() { renew(); }
 
   /// Where to read next; never less than a quarter of kSize. Lives until recycle(). Throws std::bad_alloc.
   std::span<char> room() {
-    if (room_ < kSize / 4) [[unlikely]]
+    // For AddressSanitizer each read has a block of its own, or what a copy of an earlier one keeps could not be told
+    // from what no one may look at.
+    if (room_ < kSize / 4 || (kAddressSanitizer && !block_->unshared())) [[unlikely]]
       renew();
     unpoison(next_, room_);
     return {next_, room_};

@@ -13,6 +13,9 @@ namespace {
 
 using Family = AddressSpec::Family;
 
+// How many ports are tried until one is free at all addresses of a name.
+constexpr int kTries = 16;
+
 int socket_type(Network network) { return network == Network::kUdp ? SOCK_DGRAM : SOCK_STREAM; }
 
 SocketAddress wildcard(int family, std::uint16_t port) {
@@ -112,14 +115,24 @@ Error Listener::open_unix(const AddressSpec& spec) {
   if (auto err = clear_path(spec, address)) return err;
   FileDescriptor fd(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return call_error(spec, sys::last_error(), "socket");
+  std::string path = spec.path;  // now: when the file is there, nothing may keep it from being taken charge of
   if (sys::bind(fd.get(), &address.any, address.size) != 0) return call_error(spec, sys::last_error(), "bind");
-  if (spec.path.front() != '@') file_ = SocketFile(spec.path);
+  if (path.front() != '@') file_ = SocketFile(std::move(path));
   return listen(spec, std::move(fd), address, kEveryLoop);
 }
 
 Error Listener::open_internet(const AddressSpec& spec, int loops) {
   std::vector<SocketAddress> addresses;
   if (auto err = resolve(spec, addresses)) return err;
+  // Where any port will do, the one that the kernel chose for the first address may be taken at another.
+  for (int left = spec.port == 0 ? kTries : 1;; --left) {
+    auto err = open_all(spec, addresses, loops);
+    if (left == 1 || err.code() != std::errc::address_in_use) return err;
+    sockets_.clear();
+  }
+}
+
+Error Listener::open_all(const AddressSpec& spec, std::span<const SocketAddress> addresses, int loops) {
   Error first;
   for (SocketAddress address : addresses) {
     // All sockets of one address have one port: that of the first, where any will do.
@@ -127,7 +140,9 @@ Error Listener::open_internet(const AddressSpec& spec, int loops) {
     (address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = port;
     auto err = open_group(spec, address, reuse_port_ ? loops : 1);
     // A name may have an address that this machine has not, as ::1 where IPv6 is off.
-    if (err && err.code() == std::errc::address_not_available && addresses.size() > 1) {
+    const bool absent =
+        err.code() == std::errc::address_not_available || err.code() == std::errc::address_family_not_supported;
+    if (absent && addresses.size() > 1) {
       if (!first) first = std::move(err);
     } else if (err) {
       return err;
@@ -141,7 +156,18 @@ Error Listener::open_group(const AddressSpec& spec, SocketAddress address, int c
     if (auto err = open_socket(spec, address, reuse_port_ ? loop : kEveryLoop)) return err;
     if (!address.read_local(sockets_.back().fd.get())) return call_error(spec, sys::last_error(), "getsockname");
   }
+  if (network_ == Network::kUdp && copies > 1) forget_early_datagrams();
   return {};
+}
+
+// While the group was growing the kernel spread the peers over fewer sockets: what has come meanwhile could be
+// overtaken by what the same peer sends now.
+void Listener::forget_early_datagrams() {
+  char byte = 0;
+  for (const Socket& socket : sockets_) {
+    while (sys::read(socket.fd.get(), &byte, 1) >= 0) {
+    }
+  }
 }
 
 Error Listener::open_socket(const AddressSpec& spec, const SocketAddress& address, int loop) {

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,7 +56,9 @@ class Listener {
  private:
   Error open_unix(const AddressSpec& spec);
   Error open_internet(const AddressSpec& spec, int loops);
+  Error open_all(const AddressSpec& spec, std::span<const SocketAddress> addresses, int loops);
   Error open_group(const AddressSpec& spec, SocketAddress address, int copies);
+  void forget_early_datagrams();
   Error open_socket(const AddressSpec& spec, const SocketAddress& address, int loop);
   Error listen(const AddressSpec& spec, FileDescriptor fd, const SocketAddress& address, int loop);
 

@@ -43,9 +43,10 @@ void Loop::turn() {
 }
 
 nanoseconds Loop::time_to_wait() const {
-  if (more_notes_ || !queue_->own().empty()) return nanoseconds(0);
+  // A shutdown that came after this turn had looked for it found the queue armed, and woke no one.
+  if (more_notes_ || !queue_->own().empty() || (server_.shutting_down() && !stopping_)) return nanoseconds(0);
   Clock::time_point until = std::min({next_tick_, next_resume_, drain_until_});
-  if (!lingering_.empty()) until = std::min(until, lingering_.first()->linger_until());
+  if (!lingering_.empty()) until = std::min(until, stopping_ ? next_look_ : lingering_.first()->linger_until());
   if (until == kNever) return nanoseconds(-1);
   return std::max(nanoseconds(0), nanoseconds(until - Clock::now()));
 }
@@ -53,11 +54,8 @@ nanoseconds Loop::time_to_wait() const {
 void Loop::run_timers() {
   if (next_tick_ == kNever && next_resume_ == kNever && lingering_.empty()) return;
   const Clock::time_point now = Clock::now();
-  while (!lingering_.empty() && lingering_.first()->linger_until() <= now) {
-    Connection& c = *lingering_.first();
-    lingering_.remove(c);
-    discard(c);
-  }
+  while (!lingering_.empty() && lingering_.first()->linger_until() <= now) let_go(*lingering_.first());
+  if (stopping_ && next_look_ <= now) let_go_of_acknowledged(now);
   if (next_resume_ <= now) resume_all(now);
   if (next_tick_ <= now && !server_.shutting_down()) tick();
 }
@@ -83,63 +81,6 @@ void Loop::tick() {
   const Clock::time_point now = Clock::now();
   // A delay beyond the end of time is no tick at all.
   next_tick_ = delay < kNever - now ? now + std::max(delay, nanoseconds(0)) : kNever;
-}
-
-void Loop::begin_shutdown() {
-  stopping_ = true;
-  next_tick_ = next_resume_ = kNever;
-  const Clock::time_point now = Clock::now();
-  const nanoseconds drain = std::max(nanoseconds(0), events_.drain_timeout);
-  drain_until_ = drain < kNever - now ? now + drain : kNever;
-  for (const auto& acceptor : acceptors_) {
-    if (acceptor->resume_at == kNever) poller_->remove(acceptor->fd);
-    acceptor->resume_at = kNever;
-  }
-  for (const auto& socket : datagrams_) {
-    if (!socket->blocked()) poller_->remove(socket->fd());
-  }
-  for (Connection *c = open_.first(), *next = nullptr; c != nullptr; c = next) {
-    next = ConnectionList::next(*c);
-    // A wake() from before the shutdown still has its data call.
-    if (!c->closing() && c->take_wake()) dispatch(*c, Step::kWake);
-    c->request(Action::Close);
-  }
-  // No send is taken any more; those taken before are all in the queue.
-  do {
-    work_off_notes();
-  } while (more_notes_ || !queue_->own().empty());
-  for (Connection *c = open_.first(), *next = nullptr; c != nullptr; c = next) {
-    next = ConnectionList::next(*c);
-    dispatch(*c, c->blocked() ? Step::kWait : Step::kAct);
-  }
-  for (Connection *c = lingering_.first(), *next = nullptr; c != nullptr; c = next) {
-    next = ConnectionList::next(*c);
-    if (drain.count() > 0 && has_unacknowledged(*c)) continue;
-    lingering_.remove(*c);
-    discard(*c);
-  }
-}
-
-bool Loop::ended() {
-  if (!stopping_) return false;
-  const bool answering = std::ranges::any_of(datagrams_, [](const auto& socket) { return socket->blocked(); });
-  return (open_.empty() && lingering_.empty() && !answering) || drain_until_ <= Clock::now();
-}
-
-// The time to drain is over: what is left is closed as it is.
-void Loop::end() {
-  while (!open_.empty()) {
-    Connection& c = *open_.first();
-    c.drop_pending();
-    c.cut_off();
-    dispatch(c, Step::kClose);
-  }
-  while (!lingering_.empty()) {
-    Connection& c = *lingering_.first();
-    lingering_.remove(c);
-    discard(c);
-  }
-  bury();
 }
 
 void Loop::bury() {

@@ -63,18 +63,25 @@ class Loop {
     kLinger
   };
 
-  // loop.cpp: the turn, timers and the end
+  // loop.cpp: the turn and timers
   void turn();
   std::chrono::nanoseconds time_to_wait() const;
   void run_timers();
   void resume_all(Clock::time_point now);
   void tick();
-  void begin_shutdown();
-  bool ended();
-  void end();
   void bury();
   template <class Callback>
   void guarded(Callback callback);
+
+  // loop_shutdown.cpp
+  void begin_shutdown();
+  void stop_listening();
+  bool ended();
+  void end();
+  static bool has_unacknowledged(const Connection& c);
+  bool lingers(const Connection& c) const;
+  void let_go(Connection& c);
+  void let_go_of_acknowledged(Clock::time_point now);
 
   // loop_notes.cpp
   void work_off_notes();
@@ -122,8 +129,6 @@ class Loop {
   Step lost_contact(Connection& c, const char* call, std::error_code code);
   void heed(Connection& c, Action action);
   void leave(Connection& c);
-  static bool has_unacknowledged(const Connection& c);
-  bool has_drained(const Connection& c) const;
   bool discard_input(Connection& c) noexcept;
   void discard(Connection& c);
   bool announce();
@@ -155,6 +160,7 @@ class Loop {
   std::minstd_rand random_;
   Clock::time_point next_tick_ = kNever;
   Clock::time_point next_resume_ = kNever;
+  Clock::time_point next_look_ = kNever;
   Clock::time_point drain_until_ = kNever;
   bool more_notes_ = false;
   bool stopping_ = false;

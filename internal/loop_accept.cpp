@@ -18,7 +18,6 @@ bool concerns_one_connection(int err) {
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
-    case EPERM:
       return true;
     default:
       return false;

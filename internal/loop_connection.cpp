@@ -20,12 +20,6 @@ Error connection_error(const Connection& c, std::string_view call, std::error_co
 
 }  // namespace
 
-// True while the kernel still holds output that the peer has not acknowledged (tcp(7), unix(7): SIOCOUTQ).
-bool Loop::has_unacknowledged(const Connection& c) {
-  int bytes = 0;
-  return c.remote().network() == "tcp" && sys::ioctl(c.fd(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
-}
-
 Loop::Step Loop::open(Connection& c) {
   c.enter(Connection::Stage::kOpen);
   open_.add(c);
@@ -47,9 +41,9 @@ Loop::Step Loop::read_nothing(Connection& c, ssize_t n) {
   if (n < 0 && errno == EINTR) return Step::kRead;
   if (n < 0 && would_block(errno)) return Step::kWait;
   if (n < 0) return lost_contact(c, "read", sys::last_error());
-  // The end of the input. What send() has taken goes out before the connection closes.
+  // The end of the input. What send() has taken goes out before the connection closes, and what a wake brings.
   c.cut_off();
-  c.request(Action::Close);
+  c.request_end();
   return Step::kAct;
 }
 
@@ -137,17 +131,22 @@ Loop::Step Loop::write(Connection& c) {
 Loop::Step Loop::act(Connection& c) {
   // Those sends come with their notes, and each of them leads here again.
   if (c.sends_under_way()) return watch(c, Interest::kNothing);
+  if (c.take_last_wake()) return Step::kWake;
   return c.action() == Action::Detach && !c.has_failed() ? Step::kDetach : Step::kClose;
 }
 
-// A write, or the registration, has failed. What the peer had sent before is still delivered; no one is answered.
+// A write, or the registration, has failed. What the peer had sent before is still delivered; no one is answered. It
+// may go on sending, as over a unix socket that it only reads no more: that comes too late.
 Loop::Step Loop::salvage(Connection& c) {
   c.drop_pending();
   c.cut_off();
-  while (!c.closing()) {
+  int left = 0;
+  sys::ioctl(c.fd(), FIONREAD, &left);
+  while (left > 0 && !c.closing() && !server_.shutting_down()) {
     const std::span<char> room = input_.room();
-    const ssize_t n = sys::read(c.fd(), room.data(), room.size());
+    const ssize_t n = sys::read(c.fd(), room.data(), std::min(room.size(), static_cast<std::size_t>(left)));
     if (n <= 0) break;
+    left -= static_cast<int>(n);
     const Bytes& in = input_.filled(static_cast<std::size_t>(n), c.reuses_input());
     try {
       if (events_.data) heed(c, events_.data(c.self(), in, out_));
@@ -168,20 +167,16 @@ void Loop::leave(Connection& c) {
   balancer_.release(index_);
 }
 
-// When the server shuts down, only output that had to wait for the peer makes it wait further, until that has arrived.
-bool Loop::has_drained(const Connection& c) const {
-  return c.interest() == Interest::kWrite && events_.drain_timeout.count() > 0 && has_unacknowledged(c);
-}
-
 Loop::Step Loop::close(Connection& c) {
-  const bool linger = !c.is_cut_off() && (!stopping_ || has_drained(c));
+  c.drop_pending();
+  const bool linger = lingers(c);
   leave(c);
   const Error err = c.take_failure();
   if (events_.closed) guarded([&] { return events_.closed(c.self(), err); });
   c.drop_context();
   if (linger && sys::shutdown(c.fd(), SHUT_WR) == 0) {
     c.enter(Connection::Stage::kLingering);
-    c.linger_until(Clock::now() + kLinger);
+    c.linger_until(stopping_ ? drain_until_ : Clock::now() + kLinger);
     lingering_.add(c);
     return Step::kLinger;
   }

@@ -64,7 +64,7 @@ std::size_t Loop::work_off(std::span<Note> notes) {
   }
   switch (first.kind) {
     case Note::Kind::kWake:
-      if (c.take_wake() && open && !c.closing()) dispatch(c, Step::kWake);
+      if (!stopping_ && c.take_wake() && open && !c.closing()) dispatch(c, Step::kWake);
       break;
     case Note::Kind::kFlush:
       if (open) dispatch(c, Step::kSettle);

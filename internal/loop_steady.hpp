@@ -13,7 +13,7 @@ inline Loop::Step Loop::first_step(const Connection& c) noexcept {
   switch (c.stage()) {
     case Connection::Stage::kOpen:
       if (c.blocked()) return Step::kWrite;
-      return c.closing() ? Step::kWait : Step::kRead;  // closing: a note about it is on its way
+      return c.closing() ? Step::kAct : Step::kRead;  // closing: a note about it is on its way, and comes too late
     case Connection::Stage::kLingering:
       return Step::kLinger;
     default:

@@ -1,6 +1,7 @@
 #include "internal/note_queue.hpp"
 
 #include <array>
+#include <cstdlib>
 #include <new>
 #include <thread>
 #include <utility>
@@ -8,6 +9,17 @@
 #include "internal/poller.hpp"
 
 namespace evio::internal {
+
+void* NoteQueueTraits::malloc(std::size_t size) noexcept {
+  static thread_local void* second = nullptr;
+  if (second != nullptr && size <= kLargestIndex) return std::exchange(second, nullptr);
+  void* const memory = std::malloc(size);
+  if (memory == nullptr || size > kLargestProducer) return memory;
+  second = std::malloc(kLargestIndex);
+  if (second != nullptr) return memory;
+  std::free(memory);
+  return nullptr;
+}
 
 bool NoteQueue::post(Note note) noexcept {
   bool posted = false;

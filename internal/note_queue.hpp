@@ -3,6 +3,7 @@
 #include <concurrentqueue/concurrentqueue.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -14,6 +15,17 @@
 namespace evio::internal {
 
 class Poller;
+
+/// How moodycamel's queue gets memory. A thread's first note makes a producer, in two allocations: one of which only
+/// the first succeeds is there to stay and takes no note ever (release 1.0.3: its blockIndex is null). So the memory
+/// for the second is got together with the first. Thread-safety: any thread.
+struct NoteQueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
+  static void* malloc(std::size_t size) noexcept;
+
+ private:
+  static constexpr std::size_t kLargestProducer = 256;  // is 104 bytes,
+  static constexpr std::size_t kLargestIndex = 1024;    // and its first index 822
+};
 
 /// The notes for one loop and the flag that says its poller was woken for them.
 ///
@@ -64,15 +76,21 @@ class NoteQueue final : public Counted {
   /// Says, while it lives, that the thread that made it is the loop's.
   class OnThisThread {
    public:
-    explicit OnThisThread(const NoteQueue& queue) noexcept : before_(std::exchange(running_, &queue)) {}
-    ~OnThisThread() { running_ = before_; }
+    explicit OnThisThread(const NoteQueue& queue) noexcept : queue_(&queue), around_(std::exchange(innermost_, this)) {}
+    ~OnThisThread() { innermost_ = around_; }
     OnThisThread(const OnThisThread&) = delete;
     OnThisThread& operator=(const OnThisThread&) = delete;
 
    private:
-    const NoteQueue* before_;  // a callback may run a server of its own
+    friend class NoteQueue;
+    const NoteQueue* queue_;
+    const OnThisThread* around_;  // a callback may run a server of its own: then both loops are this thread's
   };
-  bool on_loop_thread() const noexcept { return running_ == this; }
+  bool on_loop_thread() const noexcept {
+    const OnThisThread* at = innermost_;
+    while (at != nullptr && at->queue_ != this) at = at->around_;
+    return at != nullptr;
+  }
 
   /// While one of these is entered(), the loop's descriptors stay open.
   class Guard {
@@ -101,11 +119,11 @@ class NoteQueue final : public Counted {
   void arm_and_leave() noexcept;
 
   bool keep_own(const Note& note) noexcept;
-  static inline thread_local const NoteQueue* running_ = nullptr;
+  static inline thread_local const OnThisThread* innermost_ = nullptr;
 
   std::atomic<std::uint32_t> state_{0};
   std::atomic<bool> lost_{false};
-  moodycamel::ConcurrentQueue<Note> notes_;
+  moodycamel::ConcurrentQueue<Note, NoteQueueTraits> notes_;
   moodycamel::ConsumerToken turn_{notes_};  // goes from producer to producer: none keeps the others waiting
   std::vector<Note> own_;
   Poller* poller_;

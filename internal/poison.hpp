@@ -17,6 +17,12 @@
 /// Tells AddressSanitizer which bytes of a buffer may be touched, so that a view used after its call fails at once.
 namespace evio::internal {
 
+#ifdef EVIO_ADDRESS_SANITIZER
+inline constexpr bool kAddressSanitizer = true;
+#else
+inline constexpr bool kAddressSanitizer = false;
+#endif
+
 inline void poison([[maybe_unused]] const void* from, [[maybe_unused]] std::size_t size) noexcept {
 #ifdef EVIO_ADDRESS_SANITIZER
   __asan_poison_memory_region(from, size);

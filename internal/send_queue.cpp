@@ -30,29 +30,32 @@ void SendQueue::take(const Output& out, std::size_t skip) {
   });
 }
 
+// All of it or, when there is no memory, nothing: what needs memory comes first.
 void SendQueue::add_text(std::string_view text) {
   if (text.empty()) return;
-  if (tail_) {
-    const std::size_t fits = std::min(text.size(), tail_->capacity() - tail_used_);
-    std::memcpy(tail_->data() + tail_used_, text.data(), fits);
-    tail_used_ += fits;
-    Bytes& last = parts_.back();
-    BytesAccess::point(last, last.data(), last.size() + fits);
-    text.remove_prefix(fits);
-    if (text.empty()) return;
-  }
+  const std::size_t fits = tail_ ? std::min(text.size(), tail_->capacity() - tail_used_) : 0;
+  if (fits < text.size()) add_block(text.substr(fits));
+  if (fits == 0) return;
+  Bytes& part = parts_[parts_.size() - (fits < text.size() ? 2 : 1)];
+  std::memcpy(const_cast<char*>(part.end()), text.data(), fits);
+  BytesAccess::point(part, part.data(), part.size() + fits);
+  if (fits == text.size()) tail_used_ += fits;
+}
+
+// A part of its own for the text, with room behind it.
+void SendQueue::add_block(std::string_view text) {
   constexpr std::size_t kBlock = 16 * 1024 - sizeof(Block);
-  tail_ = Block::make(parts_.empty() ? text.size() : std::max(text.size(), kBlock));
+  Ref<Block> block = Block::make(parts_.empty() ? text.size() : std::max(text.size(), kBlock));
+  std::memcpy(block->data(), text.data(), text.size());
+  parts_.push_back(BytesAccess::make(block->data(), text.size(), Ref<Counted>(Ref<Block>(block).detach())));
+  tail_ = std::move(block);
   tail_used_ = text.size();
-  std::memcpy(tail_->data(), text.data(), text.size());
-  Block* const block = Ref<Block>(tail_).detach();
-  parts_.push_back(BytesAccess::make(block->data(), text.size(), Ref<Counted>(block)));
 }
 
 void SendQueue::add(Bytes bytes) {
   if (bytes.size() < kShareFrom) return add_text(bytes.view());
-  tail_ = {};
   parts_.push_back(std::move(bytes));
+  tail_ = {};
 }
 
 Sent SendQueue::write(int fd) {

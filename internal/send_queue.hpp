@@ -17,7 +17,8 @@ enum class Sent { kAll, kBlocked, kFailed };
 /// Thread-safety: its loop's thread.
 class SendQueue {
  public:
-  /// Adds what is in `out` from byte `skip` on: large shared bytes are shared on, the rest is copied.
+  /// Adds what is in `out` from byte `skip` on: large shared bytes are shared on, the rest is copied. All of these may
+  /// throw std::bad_alloc; add() and add_text() then have added nothing.
   void take(const Output& out, std::size_t skip);
   void add(Bytes bytes);
   void add_text(std::string_view text);
@@ -25,6 +26,7 @@ class SendQueue {
   Sent write(int fd);
 
  private:
+  void add_block(std::string_view text);
   void drop(std::size_t written);
 
   std::vector<Bytes> parts_;

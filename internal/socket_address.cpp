@@ -59,8 +59,10 @@ Addr SocketAddress::to_addr(Network network) const {
   if (network == Network::kUnix) {
     constexpr std::size_t kPrefix = offsetof(sockaddr_un, sun_path);
     if (size <= kPrefix) return AddrAccess::path({});
-    if (un.sun_path[0] != '\0') return AddrAccess::path({un.sun_path, ::strnlen(un.sun_path, size - kPrefix)});
-    return AddrAccess::path('@' + std::string(un.sun_path + 1, size - kPrefix - 1));
+    // A path that fills sun_path is told with a NUL behind it, for which there is no room (unix(7), BUGS).
+    const std::size_t length = std::min(size - kPrefix, sizeof un.sun_path);
+    if (un.sun_path[0] != '\0') return AddrAccess::path({un.sun_path, ::strnlen(un.sun_path, length)});
+    return AddrAccess::path('@' + std::string(un.sun_path + 1, length - 1));
   }
   if (family() == AF_INET6) {
     const unsigned char* const ip = v6.sin6_addr.s6_addr;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -196,6 +197,67 @@ TEST_P(AllocationFailureTest, OneAtATime) { fail_everywhere(1); }
 TEST_P(AllocationFailureTest, TwoInARow) { fail_everywhere(2); }
 TEST_P(AllocationFailureTest, ManyInARow) { fail_everywhere(10); }
 
+class StartWithoutMemoryTest : public ModeTest {
+ protected:
+  void TearDown() override {
+    failures = 0;
+    ModeTest::TearDown();
+  }
+
+  // Serves, on a thread of its own, with the n-th allocation failing from `when` on. True when there was an n-th.
+  bool fail_nth(int n, bool when_serving) {
+    SCOPED_TRACE("allocation " + std::to_string(n) + (when_serving ? " after serving" : ""));
+    const std::string where = address();
+    const std::string file = path("s" + std::to_string(n));
+    Server handle;
+    Events handlers = events();
+    const auto begin_to_fail = [n] {
+      failed = 0;
+      before = n;
+      failures = 1;
+      may_fail = true;
+    };
+    handlers.serving = [&](const Server& server) {
+      may_fail = false;
+      handle = server;
+      if (!when_serving) return Action::Shutdown;
+      begin_to_fail();
+      return Action::None;
+    };
+    handlers.tick = [&](std::chrono::nanoseconds&) {
+      may_fail = false;
+      return Action::Shutdown;
+    };
+    Error err;
+    std::thread([&] {
+      const std::string net = mode().poller == PollerKind::kPortable ? "-net" : "";
+      const std::vector<std::string> addrs{where, "unix" + net + "://" + file};
+      if (!when_serving) begin_to_fail();
+      err = serve(std::move(handlers), addrs);
+      may_fail = false;
+    }).join();
+    failures = 0;
+    EXPECT_EQ(static_cast<bool>(err), failed != 0 && err.code() == std::errc::not_enough_memory) << err.message();
+    EXPECT_FALSE(std::filesystem::exists(file)) << "the socket's file is left";
+    EXPECT_EQ(baseline().difference(), "");
+    return failed != 0;
+  }
+};
+EVIO_INSTANTIATE(StartWithoutMemoryTest, modes_of(Network::kTcp, {1, 4}));
+
+TEST_P(StartWithoutMemoryTest, SetsNothingUpOrSaysWhatIsMissing) {
+  int n = 0;
+  while (fail_nth(n, false) && n < 500) ++n;
+  EXPECT_GT(n, 20);
+  EXPECT_LT(n, 500);
+}
+
+TEST_P(StartWithoutMemoryTest, RunsOrSaysWhatIsMissing) {
+  int n = 0;
+  while (fail_nth(n, true) && n < 500) ++n;
+  EXPECT_LT(n, 500);
+}
+
 class LostNoteTest : public ModeTest {
  protected:
   void TearDown() override {
@@ -250,6 +312,37 @@ TEST_P(LostNoteTest, AWakeAndACloseAreHeardAllTheSameAndASendIsRefused) {
   EXPECT_EQ(client.receive_all(), "");
   EXPECT_TRUE(client.at_end());
   EXPECT_EQ(woken.value(), 10u);
+}
+
+// A producer that the queue has made by half would never take a note again.
+TEST_P(LostNoteTest, AThreadThatLackedMemoryOnceCanSendWhenThereIsSome) {
+  Conn conn;
+  Counter opened;
+  Events handlers = events();
+  handlers.opened = [&](Conn& c, Output&, Options&) {
+    conn = c;
+    opened.add();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client client = server.connect();
+  ASSERT_TRUE(opened.wait_for(1));
+  bool some_failed = true;
+  for (int n = 0; some_failed; ++n) {
+    std::thread([&] {
+      failed = 0;
+      before = n;
+      failures = 1;
+      may_fail = true;
+      const bool first = conn.send("1");
+      may_fail = false;
+      failures = 0;
+      some_failed = failed != 0;
+      EXPECT_TRUE(conn.send("2")) << "after allocation " << n << " failed";
+      EXPECT_EQ(client.receive(first ? 2 : 1), first ? "12" : "2");
+    }).join();
+    ASSERT_LT(n, 20);
+  }
 }
 
 // A connection that cannot be handed over is closed, and counts for no loop.

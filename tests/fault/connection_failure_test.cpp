@@ -1,11 +1,13 @@
 // A call about one connection fails: that connection closes with the error, the others notice nothing.
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <cerrno>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/fault/inject.hpp"
@@ -180,6 +182,35 @@ TEST_P(ConnectionFailureTest, AWriteOfPendingOutputThatFailsClosesWithItsError) 
   client.receive_all();
   ASSERT_TRUE(log_->wait_for("closed " + std::to_string(EIO)));
   EXPECT_EQ(log_->all().size(), 2u);
+}
+
+// A unix peer may shut its reading down and write on: what arrives after the write that failed is nobody's.
+TEST_P(ConnectionFailureTest, APeerThatNeverStopsSendingIsClosedAfterAWriteThatFailed) {
+  if (mode().is_tcp()) return;  // there such a peer answers with a reset
+  std::atomic<std::uint64_t> sent{0};
+  std::atomic<bool> over{false};
+  Events handlers = noting();
+  handlers.data = [&](Conn&, const Bytes& in, Output& out) {
+    if (in == "ping") return out = in, Action::None;
+    // Goes on only when there is more to read.
+    const std::uint64_t before = sent;
+    [[maybe_unused]] const bool more = eventually([&] { return sent != before; }, std::chrono::milliseconds(20));
+    out = "answer";
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client flooding = server.connect();
+  ::shutdown(flooding.fd(), SHUT_RD);
+  std::thread flood([&] {
+    const std::string chunk = pattern(8'192);
+    while (!over && flooding.send_all(chunk)) ++sent;
+  });
+  EXPECT_TRUE(log_->wait_for("closed " + std::to_string(EPIPE)));
+  over = true;
+  flooding.reset();
+  flood.join();
+  Client other = server.connect();
+  expect_echo(other);
 }
 
 }  // namespace

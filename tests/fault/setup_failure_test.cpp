@@ -1,5 +1,8 @@
 // Setting up: whichever system call fails, at whichever of its turns, serve says what and where, and leaves nothing.
+#include <netdb.h>
+
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -8,6 +11,22 @@
 
 #include "tests/fault/inject.hpp"
 #include "tests/support/fixture.hpp"
+
+namespace {
+
+constexpr const char* kTwoAddresses = "name.with.two.addresses";
+
+}  // namespace
+
+// What a machine whose localhost is both 127.0.0.1 and ::1 says of it.
+extern "C" {
+int __real_getaddrinfo(const char* host, const char* port, const addrinfo* hints, addrinfo** found);
+int __wrap_getaddrinfo(const char* host, const char* port, const addrinfo* hints, addrinfo** found) {
+  if (host == nullptr || std::strcmp(host, kTwoAddresses) != 0) return __real_getaddrinfo(host, port, hints, found);
+  const int err = __real_getaddrinfo("127.0.0.1", port, hints, found);
+  return err != 0 ? err : __real_getaddrinfo("::1", port, hints, &(*found)->ai_next);
+}
+}
 
 namespace evio::test {
 namespace {
@@ -108,6 +127,41 @@ INSTANTIATE_TEST_SUITE_P(, SetupFailureTest, testing::ValuesIn(setup_cases()), [
   const bool portable = std::get<PollerKind>(test.param) == PollerKind::kPortable;
   return std::string(name_of(std::get<Call>(test.param))) + (portable ? "_portable" : "_epoll");
 });
+
+class NameWithTwoAddressesTest : public ServerTest {
+ protected:
+  // Serves a name with the second of its sockets, the one for ::1, failing in `call` while `times` last.
+  Outcome serve_name(const std::string& port, Call call, int error, int times) {
+    std::atomic<int> seen{0};
+    std::atomic<int> left{times};
+    Injection injection([&](Invocation& invocation) {
+      if (invocation.call != call || ++seen % 2 != 0 || left <= 0) return 0;
+      --left;
+      return error;
+    });
+    Outcome outcome;
+    Events events;
+    events.serving = [&](const Server&) {
+      outcome.served = true;
+      return Action::Shutdown;
+    };
+    std::thread([&] {
+      outcome.error = serve(std::move(events), "tcp://" + std::string(kTwoAddresses) + ":" + port);
+    }).join();
+    return outcome;
+  }
+};
+
+// The port that was free at the first address may be somebody's at the second.
+TEST_F(NameWithTwoAddressesTest, WhereAnyPortWillDoTriesAnother) {
+  const Outcome outcome = serve_name("0", Call::kBind, EADDRINUSE, 3);
+  EXPECT_TRUE(outcome.served) << outcome.error.message();
+}
+
+TEST_F(NameWithTwoAddressesTest, IsServedAtTheOneThereIs) {
+  EXPECT_TRUE(serve_name("0", Call::kBind, EADDRNOTAVAIL, 100).served);
+  EXPECT_TRUE(serve_name("0", Call::kSocket, EAFNOSUPPORT, 100).served);
+}
 
 }  // namespace
 }  // namespace evio::test

@@ -1,4 +1,5 @@
-// How long a loop waits, as it says to the kernel: that can be asserted on a machine that is busy with other things too.
+// How long a loop waits, as it says to the kernel: that can be asserted on a machine that is busy with other things
+// too.
 #include <algorithm>
 #include <atomic>
 #include <cerrno>

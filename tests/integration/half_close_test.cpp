@@ -1,6 +1,7 @@
 // Guarantee 6: a peer that ends its side still gets all pending output; then the connection closes.
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
@@ -94,6 +95,51 @@ TEST_P(HalfCloseTest, SendsMadeBeforeTheEndWasSeenArrive) {
   EXPECT_EQ(received.size(), 6 + large.size() + 7);
   EXPECT_NE(received.find("reply "), std::string::npos);
   EXPECT_TRUE(received.find(large + "the end") != std::string::npos);
+}
+
+class HalfCloseInMidTurnTest : public ModeTest {};
+EVIO_INSTANTIATE(HalfCloseInMidTurnTest, modes_of({1}));
+
+// A callback wakes a connection whose peer's end is read in the same turn, before the loop comes to the wake.
+TEST_P(HalfCloseInMidTurnTest, AWakeFromBeforeTheEndWasReadIsAnswered) {
+  EventLog log;
+  Gate held;
+  Gate go_on;
+  std::vector<Conn> conns;
+  bool woken = false;
+  Events handlers = events();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    conns.push_back(conn);
+    log.add("opened");
+    return Action::None;
+  };
+  handlers.data = [&](Conn&, const Bytes& in, Output& out) {
+    if (in == "hold") {
+      held.open();
+      EXPECT_TRUE(go_on.wait());
+    } else if (in == "wake") {
+      woken = conns.back().wake();
+    } else {
+      out = "left for it";
+    }
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < 3; ++i) {
+    clients.push_back(server.connect());
+    ASSERT_TRUE(log.wait_for("opened", i + 1));
+  }
+  clients[0].send_all("hold");
+  ASSERT_TRUE(held.wait());
+  clients[1].send_all("wake");
+  clients[2].shutdown_write();
+  go_on.open();
+  const std::string received = clients[2].receive_all();
+  server.shutdown();
+  EXPECT_FALSE(server.wait());
+  EXPECT_EQ(received, woken ? "left for it" : "");
+  EXPECT_TRUE(woken || mode().poller == PollerKind::kPortable) << "the end was read first: nothing is tested";
 }
 
 }  // namespace

@@ -52,6 +52,37 @@ TEST_P(InputPoisonTest, AViewUsedAfterItsCallFails) {
   EXPECT_DEATH(serve_and_use_input_later(events(), address(), {}), "AddressSanitizer");
 }
 
+// What is kept of one input must not hide that another is over.
+TEST_P(InputPoisonTest, AViewUsedAfterItsCallFailsThoughACopyOfAnotherInputIsKept) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto keep_one_and_use_another = [&] {
+    Bytes kept;
+    std::string_view view;
+    volatile char touched = 0;
+    Events handlers = events();
+    handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+      if (in.empty()) {
+        touched = view[0];
+      } else if (kept.empty()) {
+        kept = in;
+      } else {
+        view = in.view();
+        conn.wake();
+      }
+      out = "heard";
+      return Action::None;
+    };
+    TestServer server(handlers, address());
+    Client client = server.connect();
+    for (int i = 0; i < 2; ++i) {
+      client.send_all("a message");
+      EXPECT_EQ(client.receive(5), "heard");
+    }
+    EXPECT_EQ(client.receive(5), "heard");
+  };
+  EXPECT_DEATH(keep_one_and_use_another(), "AddressSanitizer");
+}
+
 TEST_P(InputPoisonTest, ACopyInAReusedBufferUsedAfterItsCallFails) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(serve_and_use_input_later(events(), address(), {.reuse_input_buffer = true, .keep_bytes = true}),

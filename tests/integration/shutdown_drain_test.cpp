@@ -119,6 +119,49 @@ TEST_P(ShutdownDrainTest, NothingIsReadOrAcceptedMeanwhile) {
   EXPECT_EQ(log_.all().size(), 2 * (1 + idle.size()) + 1);
 }
 
+// The kernel has taken the answer whole, but a socket that is closed then answers what its peer sends by a reset, which
+// takes the rest of the answer with it.
+TEST_P(ShutdownDrainTest, APeerThatStillSendsGetsWhatTheKernelHasTaken) {
+  const std::string answer = pattern(1'000'000);
+  Events handlers = sending_much(kPatience);
+  handlers.data = [&](Conn&, const Bytes&, Output& out) {
+    out = answer;
+    return Action::Shutdown;
+  };
+  TestServer server(handlers, address());
+  Client client(server.addr(), kSmall);
+  client.send_all("x");
+  EXPECT_TRUE(client.has_input());
+  for (int i = 0; i < 10; ++i) client.send_all("more");
+  EXPECT_TRUE(client.receive_all() == answer);
+  EXPECT_TRUE(client.at_end()) << client.error().message();
+  EXPECT_FALSE(server.wait());
+}
+
+// The second for which a closed connection lingers is not all that a drain has.
+TEST_P(ShutdownDrainTest, ASlowReaderThatStillSendsHasTheWholeTimeout) {
+  if (loops() != 1 || !mode().is_tcp()) return;  // takes its time, and concerns what tcp's kernel holds
+  const std::string answer = pattern(3'000'000);
+  Events handlers = sending_much(kPatience);
+  handlers.data = [&](Conn&, const Bytes&, Output& out) {
+    out = answer;
+    return Action::Shutdown;
+  };
+  TestServer server(handlers, address());
+  Client client(server.addr(), kSmall);
+  client.send_all("x");
+  std::string received;
+  while (received.size() < answer.size()) {
+    const std::string piece = client.receive(200'000);
+    if (piece.empty()) break;
+    received += piece;
+    client.send_all("m");
+    std::this_thread::sleep_for(100ms);  // a slow client, for more than a second in all
+  }
+  EXPECT_TRUE(received == answer) << received.size();
+  EXPECT_FALSE(server.wait());
+}
+
 TEST_P(ShutdownDrainTest, AskingAgainChangesNothing) {
   TestServer server(sending_much(kPatience), address());
   Client client(server.addr(), kSmall);

@@ -205,6 +205,27 @@ TEST_P(ShutdownInMidTurnTest, ThoseThatWaitToBeAcceptedAreNotOpened) {
   EXPECT_EQ(log_.count("data"), 0u);
 }
 
+// The wake has armed the queue: the shutdown behind it wakes no one, and must be seen all the same.
+TEST_P(ShutdownInMidTurnTest, FromOpenedTogetherWithAWakeIsNotLost) {
+  Conn first;
+  Events handlers = noted();
+  handlers.data = [&](Conn& conn, const Bytes& in, Output&) {
+    if (in.empty()) return Action::None;
+    first = conn;
+    return heed(conn, in);
+  };
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    log_.add(conn, "opened");
+    return log_.count("opened") == 2 ? Action::Shutdown : Action::None;
+  };
+  TestServer server(handlers, address());
+  hold(server);
+  EXPECT_TRUE(first.wake());
+  clients_.push_back(server.connect());
+  go_on_.open();
+  expect_ended(server);
+}
+
 TEST_P(ShutdownInMidTurnTest, NoTickIsCalled) {
   std::atomic<int> late{0};
   std::atomic<bool> asked{false};

@@ -52,6 +52,30 @@ UniqueFd bind_socket(const std::string& file, int type, bool listening) {
   return fd;
 }
 
+// unix(7): a path that fills sun_path is told with a NUL behind it, which would be past its end.
+TEST_P(UnixPathTest, OfAPeerMayBeAsLongAsThereIsRoom) {
+  EventLog log;
+  Events handlers = events();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    log.add(conn, conn.remote_addr().path());
+    return Action::None;
+  };
+  TestServer server(handlers, address_of(path("s")));
+  sockaddr_un own{};
+  own.sun_family = AF_UNIX;
+  std::string file = path("");
+  file.append(sizeof(own.sun_path) - file.size(), 'c');
+  file.copy(own.sun_path, sizeof(own.sun_path));
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  server.addr().path().copy(to.sun_path, sizeof(to.sun_path) - 1);
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof(own)), 0);
+  ASSERT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
+  EXPECT_TRUE(log.wait_for(file));
+  std::filesystem::remove(file);
+}
+
 TEST_P(UnixPathTest, IsThereWhileItServesAndRemovedAtTheEnd) {
   const std::string file = path("s");
   {

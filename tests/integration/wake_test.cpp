@@ -66,9 +66,10 @@ TEST_P(WakeTest, IsNotLostToAShutdownCalledAfterIt) {
     Client other = server.connect();
     ASSERT_TRUE(opened.count.wait_for(2));
     left_for_it.store(1, std::memory_order_release);
+    ASSERT_TRUE(opened.conns.back().send("sent, "));
     ASSERT_TRUE(opened.conns.back().wake());
     server.shutdown();
-    EXPECT_EQ(client.receive_all() + other.receive_all(), "left") << "in round " << round;
+    EXPECT_EQ(client.receive_all() + other.receive_all(), "sent, left") << "in round " << round;
     EXPECT_FALSE(server.wait());
   }
 }

@@ -6,11 +6,30 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
+#include <new>
 #include <random>
 #include <string>
 
 #include "internal/bytes_access.hpp"
 #include "tests/support/unique_fd.hpp"
+
+namespace {
+
+int allocations_left = -1;  // until one fails; -1: none does
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  if (allocations_left >= 0 && allocations_left-- == 0) throw std::bad_alloc();
+  if (void* const memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // they are a pair with what is above
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#pragma GCC diagnostic pop
 
 namespace evio::internal {
 namespace {
@@ -133,6 +152,33 @@ TEST_F(InternalSendQueueTest, SaysWhyItFailed) {
   EXPECT_EQ(queue_.write(near_.get()), Sent::kFailed);
   EXPECT_EQ(errno, EPIPE);
   std::signal(SIGPIPE, before);
+}
+
+// One who is told that there is no memory may go on.
+TEST_F(InternalSendQueueTest, TextForWhichThereIsNoMemoryLeavesWhatWasThereAndNothingElse) {
+  for (const std::size_t before : {0, 1, 2, 3, 4, 9}) {
+    for (const std::size_t size : {5, 300, 20'000}) {
+      for (int left = 0; left < 3; ++left) {
+        std::string expected;
+        for (std::size_t i = 0; i < before; ++i) {
+          expected += i % 2 == 0 ? run('a', 100) : run('b', 9'000);
+          queue_.add_text(i % 2 == 0 ? run('a', 100) : run('b', 9'000));
+        }
+        const std::string text = run('x', size);
+        bool added = true;
+        allocations_left = left;
+        try {
+          queue_.add_text(text);
+        } catch (const std::bad_alloc&) {
+          added = false;
+        }
+        allocations_left = -1;
+        if (added) expected += text;
+        queue_.add_text("behind");
+        ASSERT_TRUE(receive_all() == expected + "behind") << before << " parts, " << size << " bytes, " << left;
+      }
+    }
+  }
 }
 
 }  // namespace
