@@ -42,7 +42,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Socket socket_;
   // Each session needs its own: asio tries the next read at once and may run other sessions before it calls back.
-  std::array<char, kBufferSize> buffer_;
+  std::array<char, kConnectionBufferSize> buffer_;
 };
 
 void accept(Acceptor& acceptor) {

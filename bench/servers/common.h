@@ -7,7 +7,8 @@
 extern "C" {
 #endif
 
-enum { kBufferSize = 64 * 1024, kEventBatch = 256, kDatagramSize = 2048 };
+/* One read buffer for each loop; asio needs one for each connection. */
+enum { kBufferSize = 256 * 1024, kConnectionBufferSize = 64 * 1024, kEventBatch = 256, kDatagramSize = 2048 };
 
 struct Options {
   int port;

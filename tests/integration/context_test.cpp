@@ -105,6 +105,28 @@ TEST_P(ContextTest, IsDestroyedOnTheLoopWhenTheServerShutsDown) {
   EXPECT_EQ(log_.count("destroyed"), 6u);
 }
 
+TEST_P(ContextTest, IsCopiedFromALvalueWhetherItsTypeIsNamedOrNot) {
+  Gate seen;
+  Events handlers = events();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    const std::string text = "a string that is longer than a short one";
+    conn.set_context<std::string>(text);
+    EXPECT_EQ(*conn.context<std::string>(), text);
+    int number = 7;
+    conn.set_context<int>(number);
+    EXPECT_EQ(*conn.context<int>(), 7);
+    conn.set_context(text);
+    EXPECT_EQ(*conn.context<std::string>(), text);
+    conn.set_context(std::make_unique<int>(8));
+    EXPECT_EQ(**conn.context<std::unique_ptr<int>>(), 8);
+    seen.open();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  const Client client = server.connect();
+  EXPECT_TRUE(seen.wait());
+}
+
 TEST_P(ContextTest, IsReplacedByTheNextOneAndGoneAfterTheConnection) {
   Conn kept;
   Events handlers = tracking();

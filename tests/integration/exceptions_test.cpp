@@ -1,4 +1,5 @@
 // Guarantee 11: what an exception costs, by the callback it leaves.
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -52,6 +53,19 @@ TEST_P(ExceptionsTest, OneThatLeavesDataClosesThatConnectionAlone) {
     other.send_all("still here");
     EXPECT_EQ(other.receive(10), "still here");
   }
+}
+
+TEST_P(ExceptionsTest, ALackOfMemoryOfTheCallbacksOwnKeepsItsMessage) {
+  struct NoRoom : std::bad_alloc {
+    const char* what() const noexcept override { return "no room for this order"; }
+  };
+  Events handlers = noted();
+  handlers.data = [](Conn&, const Bytes&, Output&) -> Action { throw NoRoom(); };
+  TestServer server(handlers, address());
+  Client client = server.connect();
+  client.send_all("x");
+  EXPECT_EQ(client.receive_all(), "");
+  EXPECT_TRUE(log_.wait_for("closed: no room for this order"));
 }
 
 TEST_P(ExceptionsTest, OneThatLeavesOpenedClosesThatConnectionAlone) {

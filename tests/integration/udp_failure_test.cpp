@@ -180,6 +180,31 @@ TEST_P(UdpFailureTest, AnExceptionFromPreWriteEndsTheServerAndNothingLeaves) {
   EXPECT_TRUE(client.is_quiet());
 }
 
+// Those that were taken in together with the one that asks for Shutdown come too late.
+TEST_P(UdpFailureTest, AfterShutdownNoOtherOfTheBatchIsHeard) {
+  Gate held;
+  Gate go_on;
+  Counter heard;
+  Events handlers = events();
+  handlers.data = [&](Conn&, const Bytes& in, Output&) {
+    if (in == "hold") {
+      held.open();
+      EXPECT_TRUE(go_on.wait());
+      return Action::None;
+    }
+    heard.add();
+    return Action::Shutdown;
+  };
+  TestServer server(handlers, address());
+  DatagramClient client = connect(server);
+  client.send("hold");
+  ASSERT_TRUE(held.wait());
+  for (int i = 0; i != 5; ++i) client.send("stop");
+  go_on.open();
+  EXPECT_FALSE(server.wait());
+  EXPECT_EQ(heard.value(), 1u);
+}
+
 TEST_P(UdpFailureTest, ShutdownComesFromAnywhere) {
   Events handlers = events();
   handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Shutdown; };

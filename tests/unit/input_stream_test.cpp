@@ -33,6 +33,15 @@ using List = std::vector<std::string>;
 const std::string kText = "first\n\nthird, longer\nfourth\n";
 const List kLines{"first", "", "third, longer", "fourth"};
 
+TEST(InputStreamTest, ConsumeMayTakeItsViewByAnyReference) {
+  InputStream stream;
+  std::size_t used = 0;
+  stream.feed(std::string_view("text"), [&](auto& text) { return used += text.size(); });
+  EXPECT_EQ(used, 4u);
+  stream.feed(Bytes::literal("bytes"), [&](auto& text) { return used += text.size(); });
+  EXPECT_EQ(used, 9u);
+}
+
 TEST(InputStreamTest, FeedTakesWholeMessages) {
   InputStream stream;
   Lines lines;

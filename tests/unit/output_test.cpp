@@ -37,6 +37,16 @@ std::vector<const char*> shared_in(const Output& out) {
   return data;
 }
 
+// {} is the null of a literal's type.
+TEST(OutputTest, BracesAreNothing) {
+  Output out;
+  out = "something";
+  out.append({});
+  EXPECT_EQ(text_of(out), "something");
+  out = {};
+  EXPECT_EQ(text_of(out), "");
+}
+
 TEST(OutputTest, IsEmptyAtFirst) {
   Output out;
   EXPECT_TRUE(out.empty());
