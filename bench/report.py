@@ -106,7 +106,7 @@ def notes_part(raw):
         if scenario != "notes":
             continue
         what, threads, loops = variant.split()
-        for server in (name for name in ("evio", "libuv", "asio") if name in servers):
+        for server in (name for name in ("evio", "evio_pending", "libuv", "asio") if name in servers):
             rounds = servers[server]
             rows[what].append([f"{threads} → {loops}", server, number(median(rounds, "rate")), number(median(rounds, "cpu_ns")),
                                number(median(rounds, "calls"), 4), number(median(rounds, "p50_us"), 1),
@@ -114,7 +114,10 @@ def notes_part(raw):
     head = ["threads → loops", "library", "notes/s", "CPU ns a note", "wake-ups a note", "p50 µs", "p99 µs", "wake-ups, one at a time"]
     text = {"wake": "Wake (`Conn::wake`, `uv_async_send`, `asio::post`): a callback on the loop is asked for.",
             "send": "Send (`Conn::send`, `uv_async_send` with a string behind a mutex, `asio::post` with a string): eight bytes "
-                    "go to a connection's peer."}
+                    "go to a connection's peer. *evio_pending* is this library used as libuv is: a string behind a mutex, and "
+                    "`Conn::wake`. That gathers a flood of small texts for one connection before a loop sees it, where each "
+                    "`Conn::send` is a note of its own (64 bytes that go from one processor's cache to another's): the price of "
+                    "having neither a lock nor a buffer for each connection."}
     return "\n".join(f"{text[what]}\n\n{table(head, rows[what])}" for what in rows if rows[what])
 
 

@@ -7,8 +7,8 @@ measure_notes() {
     for what in wake send; do
       for threads in 1 2 4; do
         for loops in 1 4; do
-          for name in $(in_turn "$round" evio libuv asio); do
-            [[ -x $bin/notes-$name ]] || continue
+          for name in $(in_turn "$round" evio evio_pending libuv asio); do
+            [[ -x $bin/notes-$name && ($what == send || $name != evio_pending) ]] || continue
             values=$(timeout 60 "$bin/notes-$name" --send="$([[ $what == send ]] && echo true || echo false)" \
               --threads="$threads" --loops="$loops" --notes=$many --pings=$few) || die "notes-$name failed"
             record notes "$what $threads $loops" "$name" "$round" "$values"
