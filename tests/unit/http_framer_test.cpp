@@ -65,7 +65,7 @@ std::string done(const std::string& request) { return "done " + std::to_string(r
 void expect(const std::vector<Case>& cases) {
   for (const auto& [in, wanted] : cases) {
     EXPECT_EQ(outcome(in), wanted) << in.substr(0, 200);
-    for (const std::size_t cut : {1, 2, 3, 7}) {
+    for (const std::size_t cut : {1u, 2u, 3u, 7u}) {
       EXPECT_EQ(outcome(in, cut), wanted) << in.substr(0, 200) << " in pieces of " << cut;
     }
   }

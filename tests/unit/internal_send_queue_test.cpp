@@ -156,8 +156,8 @@ TEST_F(InternalSendQueueTest, SaysWhyItFailed) {
 
 // One who is told that there is no memory may go on.
 TEST_F(InternalSendQueueTest, TextForWhichThereIsNoMemoryLeavesWhatWasThereAndNothingElse) {
-  for (const std::size_t before : {0, 1, 2, 3, 4, 9}) {
-    for (const std::size_t size : {5, 300, 20'000}) {
+  for (const std::size_t before : {0u, 1u, 2u, 3u, 4u, 9u}) {
+    for (const std::size_t size : {5u, 300u, 20'000u}) {
       for (int left = 0; left < 3; ++left) {
         std::string expected;
         for (std::size_t i = 0; i < before; ++i) {

@@ -37,7 +37,7 @@ Lines outcome(std::string_view in, std::size_t cut = std::string_view::npos) {
 
 void expect(const std::string& in, const Lines& wanted) {
   EXPECT_EQ(outcome(in), wanted) << in.substr(0, 200);
-  for (const std::size_t cut : {1, 2, 3, 7}) {
+  for (const std::size_t cut : {1u, 2u, 3u, 7u}) {
     EXPECT_EQ(outcome(in, cut), wanted) << in.substr(0, 200) << " in pieces of " << cut;
   }
 }
