@@ -20,8 +20,8 @@ What runs is named by a comment before the block, for a whole program (```cpp) a
   <!-- run: port 5000, send "hi\\n", expect "hi\\n" -->
                                               a server: 5000 is replaced by a free port wherever the block says it (for a
                                               command: or --port=FREE is added), one client connects, sends and expects, in any
-                                              number of steps; then SIGTERM ends it. `exits` as the last step: it must
-                                              end by itself, with 0.
+                                              number of steps; then SIGTERM ends it, which is the end it may have.
+                                              `exits` as the last step: it must end by itself, with 0.
 
 Commands (```sh, one a line, `$ ` before it or not, # begins a comment) are checked also when they do not run: a path in the
 repository must exist, and be executable where it is the command; examples/run must name an example that knows each flag; a preset
@@ -37,6 +37,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -230,6 +231,7 @@ class Checker:
                 if port is not None:
                     talk(process, port, steps["talk"])
                     if not steps["exits"]:
+                        end(process)
                         return
                 if process.wait(TIMEOUT) != 0:
                     raise Wrong(f"{command[0]}: exit status {process.returncode}")
@@ -243,11 +245,15 @@ class Checker:
     # The document
 
     def check_links(self, text):
-        prose = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
-        for target in re.findall(r"\]\(([^)\s]+)\)", prose):
-            path = target.split("#")[0]
-            if path and not re.match(r"[a-z]+:", path) and not (self.document.parent / path).exists():
+        for target in re.findall(r"\]\(([^)\s]+)\)", without_blocks(text)):
+            if re.match(r"[a-z]+:", target):
+                continue
+            path, _, anchor = target.partition("#")
+            document = self.document.parent / path if path else self.document
+            if not document.exists():
                 yield f"{self.document.name}: the link to {path} leads nowhere"
+            elif anchor and anchor not in anchors(document.read_text()):
+                yield f"{self.document.name}: the link to {target} leads to no heading"
 
     def check_tests(self, text):
         named = set(re.findall(r"`(\w+Test)\.(\w+)`", text))
@@ -314,6 +320,25 @@ def connect(process, port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def end(process):
+    """Ends a server by SIGTERM, which it must still be there for: by itself it ends only when it has failed."""
+    if process.poll() is None:
+        process.terminate()
+        if process.wait(TIMEOUT) in (0, -signal.SIGTERM):
+            return
+    raise Wrong(f"exit status {process.returncode}")
+
+
+def without_blocks(text):
+    return re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+
+
+def anchors(text):
+    """What the headings of a document can be linked to by: as the sites that show Markdown make it."""
+    headings = re.findall(r"^#+ (.*)$", without_blocks(text), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
 
 
 def talk(process, port, steps):
