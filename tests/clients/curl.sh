@@ -1,0 +1,33 @@
+. "$(dirname "$0")/lib.sh"
+http() { curl --silent --show-error --max-time 60 "$@"; }
+
+start http --loops=4 --unixsocket="$work/s" --noparse=false
+hello=$(printf 'Hello World!\r')
+url=http://127.0.0.1:$port
+expect 'a request' "$(http "$url/")" "$hello"
+expect 'a query' "$(http "$url/some/path?a=1&b=2")" "$hello"
+expect 'a body' "$(http --data "$(head -c 100000 /dev/zero | tr '\0' b)" "$url/")" "$hello"
+expect 'a chunked body' "$(http --header 'Transfer-Encoding: chunked' --data-binary @/etc/passwd "$url/")" "$hello"
+expect 'HEAD' "$(http --head "$url/" | head -1)" "$(printf 'HTTP/1.1 200 OK\r')"
+expect 'a unix socket' "$(http --unix-socket "$work/s" http://localhost/)" "$hello"
+expect 'three on one connection' "$(http --write-out '%{num_connects}\n' --output /dev/null "$url/1" \
+  --output /dev/null "$url/2" --output /dev/null "$url/3" | awk '{ n += $1 } END { print n }')" 1
+expect 'endless headers' "$(http --write-out '%{http_code}' --output /dev/null \
+  --header "X: $(head -c 100000 /dev/zero | tr '\0' x)" "$url/")" 431
+stop
+
+start echo --loops=4 --reuseport
+# curl's telnet goes on until the server ends.
+mkfifo input
+curl --silent --no-buffer --max-time 60 "telnet://127.0.0.1:$port" <input >answer &
+client=$!
+exec {to}>input
+printf 'hello\n' >&"$to"
+for ((i = 0; i < 600; ++i)); do
+  [[ -s answer ]] && break
+  sleep 0.05
+done
+exec {to}>&-
+stop
+wait "$client"
+expect telnet "$(cat answer)" hello

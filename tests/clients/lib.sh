@@ -1,0 +1,37 @@
+# What the tests of real clients share. Sourced by them; wants $EXAMPLES, the folder of the examples' programs.
+set -euo pipefail
+work=$(mktemp -d)
+cd "$work"
+trap 'stop; rm -rf "$work"' EXIT
+
+fail() {
+  echo "$*" >&2
+  cat "$work/log" >&2
+  exit 1
+}
+
+# start NAME FLAGS...: runs an example on any port and sets $port when it says that it has started.
+start() {
+  "$EXAMPLES/$1" --port=0 "${@:2}" >log 2>&1 &
+  server=$!
+  for ((i = 0; i < 600; ++i)); do
+    port=$(sed -n 's/.* started on port \([0-9]*\) .*/\1/p' log)
+    [[ -z $port ]] || return 0
+    kill -0 "$server" 2>/dev/null || fail "$1 did not start"
+    sleep 0.05
+  done
+  fail "$1 did not say that it has started"
+}
+
+# Ends it: by SIGTERM every example exits with 0.
+stop() {
+  [[ -n ${server:-} ]] || return 0
+  local status=0 ended=$server
+  server=
+  kill -TERM "$ended" 2>/dev/null || fail "the server was gone before its time"
+  wait "$ended" || status=$?
+  ((status == 0)) || fail "the server exited with $status"
+}
+
+# expect WHAT FOUND WANTED
+expect() { [[ $2 == "$3" ]] || fail "$1: $(printf '%q instead of %q' "$2" "$3")"; }
