@@ -47,7 +47,9 @@ TEST_F(InternalInputBufferTest, GoesBehindWhatIsKeptAndIntoAnotherBlockWhenThatI
 TEST_F(InternalInputBufferTest, HasItsWholeRoomBackOnceWhatWasKeptIsGone) {
   Bytes kept = read("kept");
   buffer_.recycle();
-  EXPECT_LT(buffer_.room().size(), InputBuffer::kSize);
+  if (!kAddressSanitizer) {  // for which each read has a block of its own
+    EXPECT_LT(buffer_.room().size(), InputBuffer::kSize);
+  }
   kept = Bytes();
   EXPECT_EQ(read("more"), "more");
   buffer_.recycle();
