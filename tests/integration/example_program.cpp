@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -60,9 +61,19 @@ Program::~Program() {
   std::filesystem::remove_all(folder_);
 }
 
-bool Program::read_more() {
+bool Program::wait_for_output() {
   pollfd poll{output_.get(), POLLIN, 0};
-  if (::poll(&poll, 1, static_cast<int>(kPatience.count())) <= 0) return false;
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (::poll(&poll, 1, 1'000) <= 0) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    // GCC 12's ThreadSanitizer loses a signal that the kernel gives to a thread that is just starting.
+    if (kThreadSanitizer && signalled_ != 0) signal(signalled_);
+  }
+  return true;
+}
+
+bool Program::read_more() {
+  if (!wait_for_output()) return false;
   char buffer[4096];
   const auto got = ::read(output_.get(), buffer, sizeof(buffer));
   at_end_ = got <= 0;
@@ -118,7 +129,8 @@ std::size_t Program::memory() const {
   return 0;
 }
 
-void Program::signal(int number) const {
+void Program::signal(int number) {
+  signalled_ = number;
   if (pid_ > 0) ::kill(pid_, number);
 }
 

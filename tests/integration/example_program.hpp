@@ -38,11 +38,12 @@ class Program {
   /// The memory it holds, in bytes (VmRSS, proc(5)).
   std::size_t memory() const;
 
-  void signal(int number) const;
+  void signal(int number);
   /// Waits until it has ended; kills it when it does not. Its exit status, or 128 and the signal that ended it.
   int wait();
 
  private:
+  bool wait_for_output();
   bool read_more();
 
   std::string folder_;
@@ -50,6 +51,7 @@ class Program {
   UniqueFd output_;
   bool at_end_ = false;
   pid_t pid_ = -1;
+  int signalled_ = 0;
 };
 
 /// The same connection once more, for a thread that sends while another receives.
