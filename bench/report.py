@@ -112,7 +112,9 @@ def notes_part(raw):
                                number(median(rounds, "calls"), 4), number(median(rounds, "p50_us"), 1),
                                number(median(rounds, "p99_us"), 1), number(median(rounds, "ping_calls"), 2)])
     head = ["threads → loops", "library", "notes/s", "CPU ns a note", "wake-ups a note", "p50 µs", "p99 µs", "wake-ups, one at a time"]
-    text = {"wake": "Wake (`Conn::wake`, `uv_async_send`, `asio::post`): a callback on the loop is asked for.",
+    text = {"wake": "Wake (`Conn::wake`, `uv_async_send`, `asio::post`): a callback on the loop is asked for. Where one is pending already, "
+                    "`Conn::wake` still makes what was written before it visible to that callback, by a read-modify-write; `uv_async_send` "
+                    "returns after a plain read.",
             "send": "Send (`Conn::send`, `uv_async_send` with a string behind a mutex, `asio::post` with a string): eight bytes "
                     "go to a connection's peer. *evio_pending* is this library used as libuv is: a string behind a mutex, and "
                     "`Conn::wake`. That gathers a flood of small texts for one connection before a loop sees it, where each "
