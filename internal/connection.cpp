@@ -119,7 +119,8 @@ void Connection::request(Action action) noexcept {
 }
 
 void Connection::request_end() noexcept {
-  heeds_wake_ = !closing();
+  heeds_wake_ =
+      heeds_wake_ || !closing();  // the peer's end may have come, and its wake be waiting, when the server's does
   request(Action::Close);
 }
 

@@ -28,6 +28,16 @@ class ShutdownDrainTest : public ModeTest {
     };
     return handlers;
   }
+  // Answers what comes first by `answer`, which must outlive the server, and Shutdown.
+  static Events answering_and_ending(const std::string& answer) {
+    Events handlers = events();
+    handlers.drain_timeout = kPatience;
+    handlers.data = [&answer](Conn&, const Bytes&, Output& out) {
+      out = answer;
+      return Action::Shutdown;
+    };
+    return handlers;
+  }
 
   EventLog log_;
   const Bytes much_ = Bytes(pattern(k16MB));
@@ -123,12 +133,7 @@ TEST_P(ShutdownDrainTest, NothingIsReadOrAcceptedMeanwhile) {
 // takes the rest of the answer with it.
 TEST_P(ShutdownDrainTest, APeerThatStillSendsGetsWhatTheKernelHasTaken) {
   const std::string answer = pattern(1'000'000);
-  Events handlers = sending_much(kPatience);
-  handlers.data = [&](Conn&, const Bytes&, Output& out) {
-    out = answer;
-    return Action::Shutdown;
-  };
-  TestServer server(handlers, address());
+  TestServer server(answering_and_ending(answer), address());
   Client client(server.addr(), kSmall);
   client.send_all("x");
   EXPECT_TRUE(client.has_input());
@@ -142,12 +147,7 @@ TEST_P(ShutdownDrainTest, APeerThatStillSendsGetsWhatTheKernelHasTaken) {
 TEST_P(ShutdownDrainTest, ASlowReaderThatStillSendsHasTheWholeTimeout) {
   if (loops() != 1 || !mode().is_tcp()) return;  // takes its time, and concerns what tcp's kernel holds
   const std::string answer = pattern(3'000'000);
-  Events handlers = sending_much(kPatience);
-  handlers.data = [&](Conn&, const Bytes&, Output& out) {
-    out = answer;
-    return Action::Shutdown;
-  };
-  TestServer server(handlers, address());
+  TestServer server(answering_and_ending(answer), address());
   Client client(server.addr(), kSmall);
   client.send_all("x");
   std::string received;
