@@ -106,20 +106,21 @@ def notes_part(raw):
         if scenario != "notes":
             continue
         what, threads, loops = variant.split()
-        for server in (name for name in ("evio", "evio_pending", "libuv", "asio") if name in servers):
+        for server in (name for name in ("evio", "evio_pending", "libuv_fenced", "libuv", "asio") if name in servers):
             rounds = servers[server]
-            rows[what].append([f"{threads} → {loops}", server, number(median(rounds, "rate")), number(median(rounds, "cpu_ns")),
+            rows[what].append([f"{threads} → {loops}", server, number(median(rounds, "rate")),
+                               ratio(rounds, servers.get("libuv", {}), "rate"), number(median(rounds, "cpu_ns")),
                                number(median(rounds, "calls"), 4), number(median(rounds, "p50_us"), 1),
                                number(median(rounds, "p99_us"), 1), number(median(rounds, "ping_calls"), 2)])
-    head = ["threads → loops", "library", "notes/s", "CPU ns a note", "wake-ups a note", "p50 µs", "p99 µs", "wake-ups, one at a time"]
+    head = ["threads → loops", "library", "notes/s", "to libuv", "CPU ns a note", "wake-ups a note", "p50 µs", "p99 µs", "wake-ups, one at a time"]
     text = {"wake": "Wake (`Conn::wake`, `uv_async_send`, `asio::post`): a callback on the loop is asked for. Where one is pending already, "
-                    "`Conn::wake` still makes what was written before it visible to that callback, by a read-modify-write; `uv_async_send` "
-                    "returns after a plain read.",
+                    "`uv_async_send` returns after a plain read, and the callback may miss what the caller wrote just before "
+                    "([libuv #349](https://github.com/libuv/libuv/pull/349)); `Conn::wake` promises that it is seen, for which "
+                    "processors take a barrier of some nanoseconds. *libuv_fenced* is what a user of libuv writes for the same promise: "
+                    "a fence before each call.",
             "send": "Send (`Conn::send`, `uv_async_send` with a string behind a mutex, `asio::post` with a string): eight bytes "
                     "go to a connection's peer. *evio_pending* is this library used as libuv is: a string behind a mutex, and "
-                    "`Conn::wake`. That gathers a flood of small texts for one connection before a loop sees it, where each "
-                    "`Conn::send` is a note of its own (64 bytes that go from one processor's cache to another's): the price of "
-                    "having neither a lock nor a buffer for each connection."}
+                    "`Conn::wake`."}
     return "\n".join(f"{text[what]}\n\n{table(head, rows[what])}" for what in rows if rows[what])
 
 

@@ -1,5 +1,7 @@
 #include "evio/conn.hpp"
 
+#include <new>
+
 #include "internal/bytes_access.hpp"
 #include "internal/peer.hpp"
 
@@ -20,8 +22,20 @@ bool Conn::send_text(std::string_view x) const { return peer_ != nullptr && peer
 
 bool Conn::send_bytes(Bytes x) const {
   if (peer_ == nullptr) return false;
-  // It may leave later than the call lasts that it was lent for.
-  return peer_->send(internal::BytesAccess::is_borrowed(x) ? Bytes::copy(x.view()) : std::move(x));
+  try {
+    // It may leave later than the call lasts that it was lent for.
+    return peer_->send(internal::BytesAccess::is_borrowed(x) ? Bytes::copy(x.view()) : std::move(x));
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+bool Conn::send_string(std::string&& x) const {
+  try {
+    return send_bytes(Bytes(std::move(x)));
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void Conn::keep(std::unique_ptr<internal::Context> context) const {

@@ -81,18 +81,18 @@ class Conn {
   /// Has data called, with an empty `in`, at least once after this call, soon. Returns false when the connection is
   /// gone or closing. From any thread; runs no callback inline, so locks may be held.
   bool wake() const;  // NOLINT(modernize-use-nodiscard): may be ignored
-  /// Adds x to what the connection sends, in the order this thread calls it, without calling data; there is no limit to
-  /// what waits for a slow peer. Calls of different threads are in no particular order, whatever lock is held. In one
-  /// of the loop's own callbacks x leaves before what that callback returns. Returns false, and sends nothing, when the
-  /// connection is gone or closing, or there is no memory for the word to its loop; std::bad_alloc when there is none
-  /// for a copy of x. For a datagram's Conn: sends one datagram to that peer at once; false when it could not be sent.
+  /// Adds x to what the connection sends, without calling data; there is no limit to what waits for a slow peer. All
+  /// calls for one connection have one order, also those of different threads: what was sent before another call began
+  /// leaves before what that one sends. In one of the loop's own callbacks x leaves before what that callback returns.
+  /// Returns false, and sends nothing, when the connection is gone or closing, or there is no memory for x. For a
+  /// datagram's Conn: sends one datagram to that peer at once; false when it could not be sent.
   /// From any thread; runs no callback inline, so locks may be held.
   bool send(std::string_view x) const { return send_text(x); }
   bool send(const char* x) const { return send_text(internal::text_of(x)); }
   bool send(const std::string& x) const { return send_text(x); }
   bool send(std::string&& x) const {
     constexpr std::size_t kTakeFrom = 1024;  // below, copying is cheaper than a home of its own for the string
-    return x.size() < kTakeFrom ? send_text(x) : send_bytes(Bytes(std::move(x)));
+    return x.size() < kTakeFrom ? send_text(x) : send_string(std::move(x));
   }
   bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
@@ -115,6 +115,7 @@ class Conn {
   void* kept(const std::type_info& type) const noexcept;
   bool send_text(std::string_view x) const;
   bool send_bytes(Bytes x) const;
+  bool send_string(std::string&& x) const;
 
   internal::Peer* peer_ = nullptr;
 };

@@ -25,7 +25,7 @@ Output& Output::append_growing(std::string_view x) {
 }
 
 void Output::grow(std::size_t more) {
-  constexpr std::size_t kFirst = 4096;
+  constexpr std::size_t kFirst = 64;  // a short text that another thread sends has one of its own
   if (more > static_cast<std::size_t>(-1) / 2 - text_size_) throw std::length_error("evio::Output is too long");
   const std::size_t capacity = std::max({kFirst, text_size_ + more, 2 * capacity_});
   // realloc(3): large buffers move by remapping pages, without copying them.

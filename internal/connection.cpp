@@ -6,36 +6,48 @@
 #include "internal/output_access.hpp"
 
 namespace evio::internal {
+namespace {
 
-bool Connection::wake() {
-  if (closing()) return false;
-  // release: pairs with take_wake().
-  const std::uint32_t before = asked_.fetch_or(kWoken, std::memory_order_release);
-  if ((before & kClosing) != 0) return false;
-  if ((before & kWoken) == 0 && !queue().post(Note::about(Note::Kind::kWake, *this))) queue().lose();
-  return true;
+// From this size on another thread's Bytes are shared, not copied: many connections may get the same.
+constexpr std::size_t kShareFrom = 1024;
+
+}  // namespace
+
+// Posts the note that is asked for. Where there is no memory for one, the loop looks at all its connections.
+bool Connection::tell(Mailbox::Asked asked) noexcept {
+  if (asked == Mailbox::Asked::kPost && !queue().post(Note::about(Note::Kind::kMail, *this))) queue().lose();
+  return asked != Mailbox::Asked::kRefused;
+}
+
+bool Connection::wake() { return tell(mailbox_.wake()); }
+bool Connection::close() { return tell(mailbox_.close()); }
+
+template <class Add>
+bool Connection::ask_to_send(Add add) {
+  bool failed = false;
+  return tell(mailbox_.add(add, failed)) && !failed;
 }
 
 bool Connection::send(Bytes bytes) {
   if (queue().on_loop_thread()) return send_here(&bytes, {});
-  if (bytes.size() <= Note::kLongestText) return send_text(bytes.view());
-  return begin_send() && post_send(Note::send(*this, std::move(bytes)));
+  if (bytes.size() < kShareFrom) return send_text(bytes.view());
+  return ask_to_send([&](Output& texts) { OutputAccess::share(texts, std::move(bytes)); });
 }
 
 bool Connection::send_text(std::string_view text) {
   if (queue().on_loop_thread()) return send_here(nullptr, text);
-  if (text.size() > Note::kLongestText) return !closing() && send(Bytes::copy(text));
-  return begin_send() && post_send(Note::send_text(*this, text));
+  return ask_to_send([&](Output& texts) { texts.append(text); });
 }
 
 // In a callback of the loop's own: straight behind what is pending, so that it leaves before what that callback, or a
-// later one, returns.
+// later one, returns; and behind what other threads have sent before.
 bool Connection::send_here(const Bytes* bytes, std::string_view text) noexcept {
   if (closing()) return false;
   try {
     if (!unsent_ && !queue().post(Note::about(Note::Kind::kFlush, *this))) return false;
     if (pending_ == nullptr) pending_ = std::make_unique<SendQueue>();
     unsent_ = true;
+    if (mailbox_.has_texts() && !fetch_texts()) return false;
     if (bytes != nullptr) {
       pending_->add(*bytes);
     } else {
@@ -47,27 +59,17 @@ bool Connection::send_here(const Bytes* bytes, std::string_view text) noexcept {
   }
 }
 
-// Counts one more send under way, unless the connection is closing.
-bool Connection::begin_send() noexcept {
-  // relaxed: the flag and the count are all that matters here; the bytes travel with the note.
-  std::uint32_t before = asked_.load(std::memory_order_relaxed);
-  do {
-    if ((before & kClosing) != 0) return false;
-  } while (!asked_.compare_exchange_weak(before, before + kSend, std::memory_order_relaxed));
-  return true;
-}
-
-bool Connection::post_send(Note note) noexcept {
-  if (queue().post(note)) return true;
-  sends_done(1);
-  queue().lose();
-  return false;
-}
-
-bool Connection::close() {
-  if ((asked_.fetch_or(kClosing, std::memory_order_relaxed) & kClosing) != 0) return false;
-  if (!queue().post(Note::about(Note::Kind::kClose, *this))) queue().lose();
-  return true;
+// False when there is no memory for what other threads were told is sent: then the connection is over.
+bool Connection::fetch_texts() noexcept {
+  try {
+    for (auto texts = mailbox_.take_texts(); texts != nullptr; texts = std::move(texts->behind_wake))
+      pending_->take(texts->text, 0);
+    return true;
+  } catch (const std::bad_alloc&) {
+    fail(Error(std::make_error_code(std::errc::not_enough_memory), "send: out of memory"));
+    request(Action::Close);
+    return false;
+  }
 }
 
 void Connection::keep(std::unique_ptr<Context> value) {
@@ -115,7 +117,7 @@ Sent Connection::flush() {
 void Connection::request(Action action) noexcept {
   if (action_ != Action::None) return;
   action_ = action;
-  asked_.fetch_or(kClosing, std::memory_order_relaxed);
+  mailbox_.refuse();
 }
 
 void Connection::request_end() noexcept {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -9,6 +8,7 @@
 #include "evio/error.hpp"
 #include "evio/events.hpp"
 #include "internal/file_descriptor.hpp"
+#include "internal/mailbox.hpp"
 #include "internal/peer.hpp"
 #include "internal/poller.hpp"
 #include "internal/send_queue.hpp"
@@ -38,15 +38,10 @@ class Connection final : public Peer, public Source {
 
   // What other threads asked for.
   /// True once no more data may be called and no send is taken: close() was called, or an action was asked for.
-  /// relaxed: what close() promises holds for those who know that it was called.
-  bool closing() const noexcept { return (asked_.load(std::memory_order_relaxed) & kClosing) != 0; }
-  /// True while there are notes under way with what send() took.
-  bool sends_under_way() const noexcept { return asked_.load(std::memory_order_relaxed) >= kSend; }
-  /// `count` of those notes were worked off.
-  void sends_done(std::uint32_t count) noexcept { asked_.fetch_sub(count * kSend, std::memory_order_relaxed); }
-  /// True when a wake was asked for since the last call.
-  /// acquire: what was done before any of these wake() is visible to the data call that follows.
-  bool take_wake() noexcept { return (asked_.fetch_and(~kWoken, std::memory_order_acquire) & kWoken) != 0; }
+  bool closing() const noexcept { return mailbox_.closed(); }
+  /// True while some of what send() took is on its way here.
+  bool sends_under_way() const noexcept { return mailbox_.has_texts(); }
+  Mailbox::Mail take_mail() noexcept { return mailbox_.take(); }
 
   // The socket.
   int fd() const noexcept { return fd_.get(); }
@@ -82,7 +77,7 @@ class Connection final : public Peer, public Source {
   void request_end() noexcept;
   /// True, once, when a wake was asked for before request_end(), and nothing had closed the connection before that:
   /// then it still has its data call.
-  bool take_last_wake() noexcept { return std::exchange(heeds_wake_, false) && take_wake(); }
+  bool take_last_wake() noexcept { return std::exchange(heeds_wake_, false) && mailbox_.take_wake(); }
   /// The connection is over because of this; the first one stays.
   void fail(Error err) noexcept;
   /// Says that the peer's end of the stream, or an error, was read or met: there is no one left to linger for.
@@ -112,18 +107,15 @@ class Connection final : public Peer, public Source {
  private:
   friend class ConnectionList;
 
-  // What other threads asked for: two flags, and above them how many sends are under way.
-  static constexpr std::uint32_t kClosing = 1;
-  static constexpr std::uint32_t kWoken = 2;
-  static constexpr std::uint32_t kSend = 4;
-
   void keep(std::unique_ptr<Context> context) override;
   bool send_here(const Bytes* bytes, std::string_view text) noexcept;
-  bool begin_send() noexcept;
-  bool post_send(Note note) noexcept;
+  bool fetch_texts() noexcept;
+  template <class Add>
+  bool ask_to_send(Add add);
+  bool tell(Mailbox::Asked asked) noexcept;
 
+  Mailbox mailbox_;
   FileDescriptor fd_;
-  std::atomic<std::uint32_t> asked_{0};
   Stage stage_ = Stage::kAccepted;
   Interest interest_ = Interest::kUnregistered;
   Action action_ = Action::None;

@@ -39,12 +39,20 @@ void Loop::turn() {
   if (queue_->armed() || more_notes_ || !queue_->own().empty()) work_off_notes();
   serve(ready);
   run_timers();
+  if (queue_->armed() && !must_go_on()) {
+    queue_->disarm();
+    work_off_notes();
+  }
   bury();
 }
 
+// True when there is more to do at once: notes, or a shutdown that came after this turn had looked for it.
+bool Loop::must_go_on() const noexcept {
+  return more_notes_ || !queue_->own().empty() || (server_.shutting_down() && !stopping_);
+}
+
 nanoseconds Loop::time_to_wait() const {
-  // A shutdown that came after this turn had looked for it found the queue armed, and woke no one.
-  if (more_notes_ || !queue_->own().empty() || (server_.shutting_down() && !stopping_)) return nanoseconds(0);
+  if (must_go_on()) return nanoseconds(0);
   Clock::time_point until = std::min({next_tick_, next_resume_, drain_until_});
   if (!lingering_.empty()) until = std::min(until, stopping_ ? next_look_ : lingering_.first()->linger_until());
   if (until == kNever) return nanoseconds(-1);

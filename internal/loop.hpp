@@ -65,6 +65,7 @@ class Loop {
 
   // loop.cpp: the turn and timers
   void turn();
+  bool must_go_on() const noexcept;
   std::chrono::nanoseconds time_to_wait() const;
   void run_timers();
   void resume_all(Clock::time_point now);
@@ -85,8 +86,9 @@ class Loop {
 
   // loop_notes.cpp
   void work_off_notes();
-  std::size_t work_off(std::span<Note> notes);
-  void send(Connection& c, std::span<Note> sends) noexcept;
+  void work_off(const Note& note);
+  void read_mail(Connection& c) noexcept;
+  void send(Connection& c, Output& text) noexcept;
   void look_around();
 
   // loop_accept.cpp

@@ -162,6 +162,8 @@ Loop::Step Loop::salvage(Connection& c) {
 // The connection is no longer the server's.
 void Loop::leave(Connection& c) {
   c.request(Action::Close);
+  while (c.take_mail().more) {  // after a failure there may be some: it comes too late
+  }
   c.enter(Connection::Stage::kGone);
   open_.remove(c);
   balancer_.release(index_);

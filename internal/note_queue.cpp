@@ -29,7 +29,7 @@ bool NoteQueue::post(Note note) noexcept {
     posted = notes_.enqueue(note);
     arm_and_leave();
   }
-  if (!posted) note.discard();
+  if (!posted) note.peer->release();
   return posted;
 }
 
@@ -86,8 +86,8 @@ void NoteQueue::close() noexcept {
   while (state_.load(std::memory_order_acquire) >= kProducer) std::this_thread::yield();
   std::array<Note, 16> left;
   while (const std::size_t count = take(left))
-    for (Note& note : std::span(left).first(count)) note.discard();
-  for (Note& note : own_) note.discard();
+    for (const Note& note : std::span(left).first(count)) note.peer->release();
+  for (const Note& note : own_) note.peer->release();
   own_.clear();
 }
 

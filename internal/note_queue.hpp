@@ -30,8 +30,9 @@ struct NoteQueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
 /// The notes for one loop and the flag that says its poller was woken for them.
 ///
 /// The wake protocol: a producer enqueues, then sets `armed`, and wakes the poller when it was not set before. The
-/// loop, out of its wait, clears `armed` and then drains until empty. So a note is either seen by the drain, or was
-/// enqueued after `armed` was cleared, and then its producer wakes the poller.
+/// loop leaves it set while it is at work, so that no one wakes it then; before it sleeps it clears `armed` and then
+/// drains until empty. So a note is either seen by that drain, or was enqueued after `armed` was cleared, and then its
+/// producer wakes the poller.
 ///
 /// Once the loop has ended the queue is closed: it takes nothing any more, and no producer touches the poller. Handles
 /// of connections keep the queue itself alive.

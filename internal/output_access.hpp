@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "evio/output.hpp"
 
@@ -28,6 +29,15 @@ class OutputAccess {
       piece(shared.bytes.view(), &shared.bytes);
     }
     if (out.text_size_ > text_done) piece(text(out).substr(text_done), nullptr);
+  }
+  /// Adds bytes without copying them, whatever their size.
+  static void share(Output& out, Bytes bytes) { out.share(std::move(bytes)); }
+  static void swap(Output& a, Output& b) noexcept {
+    std::swap(a.text_, b.text_);
+    std::swap(a.text_size_, b.text_size_);
+    std::swap(a.capacity_, b.capacity_);
+    std::swap(a.shared_size_, b.shared_size_);
+    a.shared_.swap(b.shared_);
   }
   /// As many pieces, in order, as fit; returns how many.
   static int gather(const Output& out, std::span<iovec> parts) noexcept;

@@ -31,9 +31,9 @@ class Peer : public Counted {
 
  protected:
   Peer(std::uint64_t id, Ref<NoteQueue> queue, int addr_index, Addr local, Addr remote)
-      : id_(id),
+      : addr_index_(addr_index),
+        id_(id),
         queue_(std::move(queue)),
-        addr_index_(addr_index),
         local_(std::move(local)),
         remote_(std::move(remote)) {}
 
@@ -48,10 +48,10 @@ class Peer : public Counted {
   std::unique_ptr<Context>& context() noexcept { return context_; }
 
  private:
+  int addr_index_;  // first, beside the count: there is room
   std::uint64_t id_;
   Ref<NoteQueue> queue_;
   std::unique_ptr<Context> context_;
-  int addr_index_;
   Addr local_;
   Addr remote_;
 };

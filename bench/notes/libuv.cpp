@@ -2,6 +2,7 @@
 // uv_async_send carries nothing.
 #include <uv.h>
 
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -21,7 +22,12 @@ class UvConn {
     async_.data = this;
   }
 
-  void wake() { uv_async_send(&async_); }
+  void wake() {
+#ifdef NOTES_FENCED  // so that the callback sees what was written before, also where one is pending already
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+    uv_async_send(&async_);
+  }
   void send(std::string_view bytes) {
     {
       const std::lock_guard lock(mutex_);

@@ -29,7 +29,7 @@ class Reader {
   };
 
   void run();
-  void read(std::size_t i);
+  bool read(std::size_t i);
   static void check(Stream& stream);
 
   const std::vector<load::Descriptor>& clients_;

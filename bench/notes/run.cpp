@@ -1,4 +1,5 @@
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -26,7 +27,18 @@ struct Options {
   int loops = 1;
   std::uint64_t notes = 200'000;  // flood: all threads together
   std::uint64_t pings = 20'000;   // ping: all threads together
+  std::vector<int> loop_cpus;     // where the loops run; none: anywhere
+  std::vector<int> thread_cpus;   // where those run that speak to them, and that read what is sent
 };
+
+// Moves the calling thread, and with it the threads that it starts from now on.
+void move_to(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) CPU_SET(static_cast<std::size_t>(cpu), &set);
+  if (sched_setaffinity(0, sizeof set, &set) != 0) load::fail("sched_setaffinity");
+}
 
 struct Measured {
   double seconds = 0;
@@ -143,6 +155,8 @@ Options parse(int argc, char** argv) {
   add("loops", "how many loops they speak to", cxxopts::value(options.loops));
   add("notes", "how many as fast as it goes", cxxopts::value(options.notes));
   add("pings", "how many one after the other", cxxopts::value(options.pings));
+  add("loop-cpus", "the processors of the loops, as in 0,1", cxxopts::value(options.loop_cpus));
+  add("thread-cpus", "those of the threads, and of who reads what is sent", cxxopts::value(options.thread_cpus));
   add("help", "this text");
   try {
     if (description.parse(argc, argv).count("help") == 0) return options;
@@ -157,7 +171,9 @@ Options parse(int argc, char** argv) {
 
 int run(int argc, char** argv, const MakeTarget& make) {
   const Options options = parse(argc, argv);
+  move_to(options.loop_cpus);
   Bench bench(options, make);
+  move_to(options.thread_cpus);
   load::Latency warming_up;
   bench.ping(warming_up);
   const Measured flood = bench.flood();

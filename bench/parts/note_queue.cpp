@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "internal/poller.hpp"
+#include "internal/ref.hpp"
 
 namespace {
 
@@ -38,7 +39,7 @@ std::size_t drain(NoteQueue& queue) {
   static thread_local std::array<Note, 64> notes;
   std::size_t sum = 0;
   while (const std::size_t count = queue.take(notes)) {
-    for (Note& note : std::span(notes).first(count)) note.discard();
+    for (const Note& note : std::span(notes).first(count)) note.peer->release();
     sum += count;
   }
   return sum;
@@ -49,7 +50,7 @@ void post_and_take(benchmark::State& state) {
   Shared shared;
   for (auto _ : state) {
     for (std::int64_t i = 0; i < state.range(0); ++i) {
-      shared.queue->post(Note::send_text(*shared.peer, "hello\n"));
+      shared.queue->post(Note::about(Note::Kind::kMail, *shared.peer));
     }
     shared.queue->disarm();
     benchmark::DoNotOptimize(drain(*shared.queue));
@@ -70,7 +71,7 @@ void post_from_threads(benchmark::State& state) {
       shared->queue->disarm();
       under_way.fetch_sub(static_cast<std::int64_t>(drain(*shared->queue)), std::memory_order_relaxed);
     } else if (under_way.load(std::memory_order_relaxed) < kMost) {
-      shared->queue->post(Note::send_text(*shared->peer, "hello\n"));
+      shared->queue->post(Note::about(Note::Kind::kMail, *shared->peer));
       under_way.fetch_add(1, std::memory_order_relaxed);
       ++posted;
     }

@@ -98,8 +98,10 @@ class AllocationFailureTest : public ModeTest {
       closed_.add();
       return Action::None;
     };
-    handlers.detached = [this](Conn&, DetachedConn) {
+    handlers.detached = [this](Conn& conn, DetachedConn) {
       const Untouched mine;
+      const std::lock_guard lock(mutex_);
+      std::erase(conns_, conn);
       closed_.add();
       return Action::None;
     };

@@ -79,6 +79,80 @@ TEST_P(SendTest, ArrivesInTheOrderEachThreadCalledItAndCallsNoData) {
   EXPECT_EQ(data_.value(), 0u);
 }
 
+// What one thread sent before another one began leaves before what that one sends: here a lock says who comes first.
+TEST_P(SendTest, HasOneOrderForAllThreads) {
+  constexpr int kThreads = 4;
+  constexpr int kSends = 8'000;
+  start();
+  std::mutex mutex;
+  int next = 0;
+  std::vector<std::thread> senders;
+  for (int t = 0; t < kThreads; ++t) {
+    senders.emplace_back([&] {
+      for (;;) {
+        const std::lock_guard lock(mutex);
+        if (next == kSends) break;
+        EXPECT_TRUE(conn_.send(std::to_string(next++) + "\n"));
+      }
+    });
+  }
+  std::thread closer([&] {
+    for (std::thread& sender : senders) sender.join();
+    EXPECT_TRUE(conn_.close());
+  });
+  std::istringstream received(client_.receive_all());
+  closer.join();
+  int count = 0;
+  for (int number = 0; received >> number; ++count) ASSERT_EQ(number, count);
+  EXPECT_EQ(count, kSends);
+}
+
+TEST_P(SendTest, KeepsItsPlaceBesideTheWakesOfItsThread) {
+  Events handlers = events();
+  handlers.opened = [this](Conn& conn, Output&, Options&) {
+    conn_ = conn;
+    opened_.open();
+    return Action::None;
+  };
+  handlers.data = [](Conn&, const Bytes&, Output& out) {
+    out = "!";
+    return Action::None;
+  };
+  server_ = std::make_unique<TestServer>(handlers, address());
+  client_ = server_->connect();
+  ASSERT_TRUE(opened_.wait());
+  for (int i = 0; i < 200; ++i) {
+    conn_.send("a");
+    conn_.wake();
+    conn_.send("b");
+    ASSERT_EQ(client_.receive(3), "a!b");
+  }
+}
+
+// What a wake's data call asks for comes after all output, and so after what was sent behind the wake.
+TEST_P(SendTest, BehindAWakeIsNotLostToTheCloseThatTheWakeBrings) {
+  for (int i = 0; i < 50; ++i) {
+    Gate opened;
+    Conn conn;
+    Events handlers = events();
+    handlers.opened = [&](Conn& c, Output&, Options&) {
+      conn = c;
+      opened.open();
+      return Action::None;
+    };
+    handlers.data = [](Conn&, const Bytes&, Output& out) {
+      out = "!";
+      return Action::Close;
+    };
+    TestServer server(handlers, address());
+    Client client = server.connect();
+    ASSERT_TRUE(opened.wait());
+    conn.wake();
+    const bool taken = conn.send("b");
+    EXPECT_EQ(client.receive_all(), taken ? "!b" : "!");
+  }
+}
+
 TEST_P(SendTest, IsNotLostToACloseCalledAfterIt) {
   start();
   std::string expected;
@@ -174,6 +248,46 @@ TEST_P(SendTest, TakesEverythingAnOutputTakes) {
   const std::string expected =
       "literal view " + lvalue + std::string(100'000, 'm') + shared.str() + shared.str().substr(10, 5) + " static";
   EXPECT_TRUE(client_.receive_all() == expected);
+}
+
+// Under one lock all members of a room see all lines in one order, whichever loop a line was said on.
+TEST_P(SendTest, UnderOneLockReachesAllConnectionsInOneOrder) {
+  constexpr std::size_t kMembers = 8;
+  constexpr int kLines = 20;  // few enough for a socket's buffer: no member is read while it is full
+  std::mutex mutex;
+  std::vector<Conn> members;
+  int said = 0;
+  Counter joined;
+  Events handlers = events();
+  handlers.load_balance = LoadBalance::RoundRobin;
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    const std::lock_guard lock(mutex);
+    members.push_back(conn);
+    joined.add();
+    return Action::None;
+  };
+  handlers.data = [&](Conn&, const Bytes& in, Output&) {
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      const std::lock_guard lock(mutex);
+      const std::string line = std::to_string(said++) + "\n";
+      for (const Conn& member : members) EXPECT_TRUE(member.send(line));
+    }
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < kMembers; ++i) clients.push_back(server.connect());
+  ASSERT_TRUE(joined.wait_for(kMembers));
+  int heard = 0;
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < kLines; ++i) {
+      for (Client& client : clients) client.send_all("x");
+    }
+    std::string all;
+    for (const int end = heard + kLines * static_cast<int>(kMembers); heard != end; ++heard)
+      all += std::to_string(heard) + "\n";
+    for (Client& client : clients) ASSERT_EQ(client.receive(all.size()), all);
+  }
 }
 
 TEST_P(SendTest, ToOneConnectionFromTheCallbacksOfOthers) {

@@ -50,65 +50,75 @@ class FakePoller final : public Poller {
   int wakes_ = 0;
 };
 
-/// What notes are about here; says when it goes.
+using Numbers = std::vector<std::uint64_t>;
+
+/// What notes are about here; counts those that are gone.
 class Subject final : public Counted {
  public:
-  explicit Subject(int& gone) : gone_(gone) {}
+  Subject(std::uint64_t made_by, std::uint64_t given, std::atomic<int>& gone)
+      : producer(made_by), number(given), gone_(gone) {}
+  const std::uint64_t producer;
+  const std::uint64_t number;
 
  private:
   ~Subject() override { ++gone_; }
-  int& gone_;
+  std::atomic<int>& gone_;
 };
 
 class InternalNoteQueueTest : public testing::Test {
  protected:
   ~InternalNoteQueueTest() override { queue_->close(); }
 
-  bool post(std::string_view text) { return queue_->post(Note::send_text(*subject_, text)); }
-  // Everything in it, in order.
-  std::vector<std::string> take_all() {
-    std::vector<std::string> texts;
+  bool post(std::uint64_t number, std::uint64_t producer = 0) {
+    const Ref<Subject> subject(new Subject(producer, number, gone_));
+    return queue_->post(Note::about(Note::Kind::kMail, *subject));
+  }
+  // Everything in it, in order, to taken(Subject).
+  template <class Taken>
+  void take_all(Taken taken) {
     std::array<Note, 4> notes;
     while (const std::size_t count = queue_->take(notes)) {
-      for (Note& note : std::span(notes).first(count)) {
-        texts.emplace_back(note.text, note.text_size);
-        note.discard();
+      for (const Note& note : std::span(notes).first(count)) {
+        taken(static_cast<const Subject&>(*note.peer));
+        note.peer->release();
       }
     }
-    return texts;
+  }
+  Numbers take_all() {
+    Numbers numbers;
+    take_all([&](const Subject& subject) { numbers.push_back(subject.number); });
+    return numbers;
   }
 
-  using Texts = std::vector<std::string>;
   test::Watchdog watchdog_{"InternalNoteQueueTest", test::kWatchdogLimit};
   FakePoller poller_;
-  int gone_ = 0;
-  Ref<Subject> subject_{new Subject(gone_)};
+  std::atomic<int> gone_ = 0;
   Ref<NoteQueue> queue_{new NoteQueue(3, poller_)};
 };
 
 TEST_F(InternalNoteQueueTest, WakesThePollerForTheFirstNoteOnly) {
   EXPECT_FALSE(queue_->armed());
-  for (const char* text : {"1", "2", "3", "4", "5"}) EXPECT_TRUE(post(text));
+  for (std::uint64_t i = 1; i <= 5; ++i) EXPECT_TRUE(post(i));
   EXPECT_TRUE(queue_->armed());
   EXPECT_EQ(poller_.wakes(), 1);
   queue_->disarm();
-  EXPECT_EQ(take_all(), (Texts{"1", "2", "3", "4", "5"}));
-  EXPECT_TRUE(post("6"));
+  EXPECT_EQ(take_all(), (Numbers{1, 2, 3, 4, 5}));
+  EXPECT_TRUE(post(6));
   EXPECT_EQ(poller_.wakes(), 2);
-  EXPECT_EQ(take_all(), Texts{"6"});
+  EXPECT_EQ(take_all(), Numbers{6});
 }
 
 TEST_F(InternalNoteQueueTest, KeepsWhatItsOwnThreadPostsApartAndWakesNoOne) {
   {
     const NoteQueue::OnThisThread here(*queue_);
     EXPECT_TRUE(queue_->on_loop_thread());
-    EXPECT_TRUE(post("own"));
+    EXPECT_TRUE(post(7));
   }
   EXPECT_FALSE(queue_->on_loop_thread());
   EXPECT_EQ(poller_.wakes(), 0);
-  EXPECT_EQ(take_all(), Texts{});
+  EXPECT_EQ(take_all(), Numbers{});
   ASSERT_EQ(queue_->own().size(), 1u);
-  EXPECT_EQ(std::string(queue_->own()[0].text, 3), "own");
+  EXPECT_EQ(static_cast<Subject&>(*queue_->own()[0].peer).number, 7u);
 }
 
 TEST_F(InternalNoteQueueTest, SaysOnceThatANoteWasLost) {
@@ -120,18 +130,17 @@ TEST_F(InternalNoteQueueTest, SaysOnceThatANoteWasLost) {
 }
 
 TEST_F(InternalNoteQueueTest, LetsGoOfWhatIsLeftWhenItClosesAndTakesNoMore) {
-  EXPECT_TRUE(post("left"));
+  EXPECT_TRUE(post(1));
   {
     const NoteQueue::OnThisThread here(*queue_);
-    EXPECT_TRUE(post("left too"));
+    EXPECT_TRUE(post(2));
   }
-  EXPECT_TRUE(queue_->post(Note::send(*subject_, Bytes::copy("bytes"))));
   queue_->close();
-  EXPECT_TRUE(subject_->unshared());
+  EXPECT_EQ(gone_, 2);
   const int wakes = poller_.wakes();
-  EXPECT_FALSE(post("late"));
-  EXPECT_FALSE(queue_->post(Note::adopt(subject_.detach())));
-  EXPECT_EQ(gone_, 1) << "a note that is not taken lets go all the same";
+  EXPECT_FALSE(post(3));
+  EXPECT_FALSE(queue_->post(Note::adopt(new Subject(0, 4, gone_))));
+  EXPECT_EQ(gone_, 4) << "a note that is not taken lets go all the same";
   queue_->wake();
   queue_->lose();
   EXPECT_EQ(poller_.wakes(), wakes) << "the poller may be gone by now";
@@ -163,8 +172,7 @@ TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEa
   for (std::uint64_t producer = 0; producer < kProducers; ++producer) {
     producers.emplace_back([&, producer] {
       for (std::uint64_t i = 0; i < kEach; ++i) {
-        const std::array<std::uint64_t, 2> content{producer, i};
-        EXPECT_TRUE(post({reinterpret_cast<const char*>(content.data()), sizeof content}));
+        EXPECT_TRUE(post(i, producer));
         // Now and then lets the consumer fall asleep.
         if (i % 100 == 99) {
           while (taken.load() <= i) std::this_thread::yield();
@@ -176,13 +184,12 @@ TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEa
   while (taken.load() != kProducers * kEach) {
     poller_.wait({});
     queue_->disarm();
-    const Texts texts = take_all();
-    for (const std::string& text : texts) {
-      std::array<std::uint64_t, 2> content{};
-      std::memcpy(content.data(), text.data(), sizeof content);
-      EXPECT_EQ(content[1], next[content[0]]++);
-    }
-    taken += texts.size();
+    std::uint64_t count = 0;
+    take_all([&](const Subject& subject) {
+      EXPECT_EQ(subject.number, next[subject.producer]++);
+      ++count;
+    });
+    taken += count;
   }
   for (std::thread& thread : producers) thread.join();
   EXPECT_LE(poller_.wakes(), static_cast<int>(kProducers * kEach));

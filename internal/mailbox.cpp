@@ -1,0 +1,146 @@
+#include "internal/mailbox.hpp"
+
+#include <utility>
+
+#if defined(__SANITIZE_THREAD__)
+#define EVIO_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define EVIO_THREAD_SANITIZER 1
+#endif
+#endif
+
+namespace evio::internal {
+namespace {
+
+// The lock is held as long as an append takes: a few looks usually see it free again.
+constexpr int kLooks = 64;
+
+// Between what a caller wrote before its wake() and its look at whether a wake waits already; and between the loop's
+// taking that wake and what its callback reads. Either the caller finds the wake taken, or the callback sees what it
+// wrote (C++20, [atomics.order]); without it, both may miss: https://github.com/libuv/libuv/pull/349.
+#ifdef EVIO_THREAD_SANITIZER
+constexpr bool kMayLookFirst = false;  // ThreadSanitizer knows no fences: there every wake changes the state
+void fence() noexcept {}
+#else
+constexpr bool kMayLookFirst = true;
+void fence() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
+#endif
+
+}  // namespace
+
+// False when the mailbox is closed.
+bool Mailbox::lock() noexcept {
+  for (int looks = 0;; ++looks) {
+    State state = state_.load(std::memory_order_relaxed);
+    if ((state & kClosed) != 0) return false;
+    if ((state & kLocked) == 0) {
+      // acquire: pairs with the release of who was here before.
+      if (state_.compare_exchange_weak(state, state | kLocked, std::memory_order_acquire, std::memory_order_relaxed))
+        return true;
+    } else if (looks >= kLooks && ((state & kAwaited) != 0 ||
+                                   state_.compare_exchange_weak(state, state | kAwaited, std::memory_order_relaxed))) {
+      state_.wait(state | kAwaited, std::memory_order_relaxed);
+    }
+  }
+}
+
+// Sets `flags`, and returns the state before.
+Mailbox::State Mailbox::unlock(State flags) noexcept {
+  State state = state_.load(std::memory_order_relaxed);
+  State next;
+  do {
+    next = (state & ~(kLocked | kAwaited | kPassed)) | flags;
+    // release: the next one here sees the texts.
+  } while (!state_.compare_exchange_weak(state, next, std::memory_order_release, std::memory_order_relaxed));
+  if ((state & kAwaited) != 0) state_.notify_all();
+  return state;
+}
+
+Mailbox::Asked Mailbox::unlock_with_texts() noexcept {
+  const State before = unlock(kTexts | kNoted);
+  return (before & kNoted) != 0 && (before & kPassed) == 0 ? Asked::kNoted : Asked::kPost;
+}
+
+Mailbox::Asked Mailbox::wake() noexcept {
+  fence();
+  const State state = state_.load(std::memory_order_relaxed);
+  if (kMayLookFirst && (state & (kWoken | kClosed)) == kWoken) return Asked::kNoted;
+  return ask(kWoken, state);
+}
+
+Mailbox::Asked Mailbox::close() noexcept { return ask(kClosed, state_.load(std::memory_order_relaxed)); }
+
+// A closed mailbox stays as it is: kNoted there would have the one who is at the texts rely on a note that no one
+// posts.
+Mailbox::Asked Mailbox::ask(State flag, State state) noexcept {
+  do {
+    if ((state & kClosed) != 0) return Asked::kRefused;
+    // release: pairs with take_wake().
+  } while (!state_.compare_exchange_weak(state, state | flag | kNoted, std::memory_order_release,
+                                         std::memory_order_relaxed));
+  return (state & kNoted) != 0 ? Asked::kNoted : Asked::kPost;
+}
+
+// relaxed: what matters is a wake of this thread's own.
+Output& Mailbox::place_for_text() {
+  if (texts_ == nullptr) texts_ = std::make_unique<Texts>();
+  if (texts_->behind_wake == nullptr) {
+    if ((state_.load(std::memory_order_relaxed) & kWoken) == 0) return texts_->text;
+    texts_->behind_wake = std::make_unique<Texts>();
+  }
+  return texts_->behind_wake->text;
+}
+
+Mailbox::Mail Mailbox::take() noexcept {
+  for (int looks = 0;; ++looks) {
+    State state = state_.load(std::memory_order_relaxed);
+    if ((state & kLocked) != 0) {
+      // relaxed: the one inside posts a note, and its release is what the loop sees then.
+      if (looks >= kLooks && state_.compare_exchange_weak(state, state | kPassed, std::memory_order_relaxed)) return {};
+      continue;
+    }
+    const State taken = (state & kClosed) != 0 ? kNoted : kNoted | kWoken;
+    const State lock = (state & kTexts) != 0 ? kLocked : 0;
+    // acquire: pairs with the release of those who added.
+    if (!state_.compare_exchange_weak(state, (state & ~(taken | kTexts)) | lock, std::memory_order_acquire,
+                                      std::memory_order_relaxed))
+      continue;
+    Mail mail;
+    mail.woken = (state & taken & kWoken) != 0;
+    if (lock != 0) {
+      mail.texts = std::move(texts_);
+      // Those behind a wake wait for the next time, which needs no note.
+      if (mail.texts != nullptr) texts_ = std::move(mail.texts->behind_wake);
+      mail.more = texts_ != nullptr;
+      unlock(mail.more ? kTexts | kNoted : 0);
+    }
+    if (mail.woken) fence();
+    return mail;
+  }
+}
+
+std::unique_ptr<Mailbox::Texts> Mailbox::take_texts() noexcept {
+  for (int looks = 0; looks != kLooks; ++looks) {
+    State state = state_.load(std::memory_order_relaxed);
+    if ((state & kLocked) != 0) continue;
+    if ((state & kTexts) == 0) break;
+    // acquire: pairs with the release of those who added.
+    if (!state_.compare_exchange_weak(state, (state & ~kTexts) | kLocked, std::memory_order_acquire,
+                                      std::memory_order_relaxed))
+      continue;
+    std::unique_ptr<Texts> texts = std::move(texts_);
+    unlock(0);
+    return texts;
+  }
+  return {};
+}
+
+bool Mailbox::take_wake() noexcept {
+  // acquire: pairs with wake().
+  const bool woken = (state_.fetch_and(~kWoken, std::memory_order_acquire) & kWoken) != 0;
+  if (woken) fence();
+  return woken;
+}
+
+}  // namespace evio::internal
