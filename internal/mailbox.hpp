@@ -22,8 +22,8 @@ class Mailbox {
   /// What became of a request: it comes too late; a note about the mailbox is under way; or the caller has to post one.
   enum class Asked : std::uint8_t { kRefused, kNoted, kPost };
 
-  /// Calls add(Output&), which appends to the texts, or throws for want of memory: then `failed` is set. The caller posts
-  /// where kPost says so in that case too, for the loop may have passed by.
+  /// Calls add(Output&), which appends to the texts, or throws for want of memory: then `failed` is set. The caller
+  /// posts where kPost says so in that case too, for the loop may have passed by.
   template <class Add>
   Asked add(Add add, bool& failed) noexcept {
     if (!lock()) return Asked::kRefused;

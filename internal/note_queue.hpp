@@ -30,8 +30,8 @@ struct NoteQueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
 /// The notes for one loop and the flag that says its poller was woken for them.
 ///
 /// The wake protocol: a producer enqueues, then sets `armed`, and wakes the poller when it was not set before. The
-/// loop leaves it set while it is at work, so that no one wakes it then; before it sleeps it clears `armed` and then
-/// drains until empty. So a note is either seen by that drain, or was enqueued after `armed` was cleared, and then its
+/// loop leaves it set while it is at work, so that no one wakes it then; before it sleeps it clears `armed`, then looks
+/// whether there are notes. So a note is either seen then, or was enqueued after `armed` was cleared, and then its
 /// producer wakes the poller.
 ///
 /// Once the loop has ended the queue is closed: it takes nothing any more, and no producer touches the poller. Handles
@@ -56,13 +56,15 @@ class NoteQueue final : public Counted {
   /// True when there may be notes. relaxed: a hint, read on every turn of the loop; what it missed is followed by a
   /// wake-up.
   bool armed() const noexcept { return (state_.load(std::memory_order_relaxed) & kArmed) != 0; }
-  /// From now on a producer wakes the poller again. Take the notes after it.
-  /// acq_rel: everything enqueued by those who found `armed` set, and so did not wake the poller, is seen by take().
+  /// From now on a producer wakes the poller again. Look for notes after it.
+  /// acq_rel: everything enqueued by those who found `armed` set, and so did not wake the poller, is seen then.
   void disarm() noexcept { state_.fetch_and(~kArmed, std::memory_order_acq_rel); }
   /// Moves out up to notes.size() of them; those of one producer come in order. Returns how many; 0: it is empty.
   std::size_t take(std::span<Note> notes) noexcept {
     return notes_.try_dequeue_bulk(turn_, notes.data(), notes.size());
   }
+  /// True when take() would find one, or lost() be true.
+  bool has_notes() const noexcept { return notes_.size_approx() != 0 || lost_.load(std::memory_order_relaxed); }
   /// What was posted on the loop's thread.
   std::vector<Note>& own() noexcept { return own_; }
   const std::vector<Note>& own() const noexcept { return own_; }
