@@ -3,6 +3,7 @@
 #include <array>
 #include <new>
 
+#include "internal/exception_error.hpp"
 #include "internal/output_access.hpp"
 
 namespace evio::internal {
@@ -66,7 +67,7 @@ bool Connection::fetch_texts() noexcept {
       pending_->take(texts->text, 0);
     return true;
   } catch (const std::bad_alloc&) {
-    fail(Error(std::make_error_code(std::errc::not_enough_memory), "send: out of memory"));
+    fail(current_exception_error());
     request(Action::Close);
     return false;
   }
