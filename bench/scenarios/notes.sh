@@ -3,7 +3,7 @@
 # The loops have one half of the processors, and those that speak to them the other: what one thread's place on them does to
 # a flood is more than what the libraries do.
 measure_notes() {
-  local round what threads loops name values many=1000000 few=4000 turns=5 half=$(((${#cpus[@]} + 1) / 2)) places=()
+  local round what threads loops name values many=500000 few=4000 turns=5 half=$(((${#cpus[@]} + 1) / 2)) places=()
   [[ -z $quick ]] || many=50000 few=1000 turns=1
   ((${#cpus[@]} < 2)) || places=("--loop-cpus=$(join "${cpus[@]:0:half}")" "--thread-cpus=$(join "${cpus[@]:half}")")
   for ((round = 0; round < turns; ++round)); do
