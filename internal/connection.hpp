@@ -114,15 +114,16 @@ class Connection final : public Peer, public Source {
   bool ask_to_send(Add add);
   bool tell(Mailbox::Asked asked) noexcept;
 
-  Mailbox mailbox_;
-  FileDescriptor fd_;
+  // Small ones first: they lie in what Source and the mailbox leave free.
   Stage stage_ = Stage::kAccepted;
   Interest interest_ = Interest::kUnregistered;
-  Action action_ = Action::None;
   bool reuses_input_ = false;
   bool cut_off_ = false;
   bool unsent_ = false;
   bool heeds_wake_ = false;
+  [[no_unique_address]] Mailbox mailbox_;
+  FileDescriptor fd_;
+  Action action_ = Action::None;
   std::unique_ptr<SendQueue> pending_;
   Conn self_;
   std::unique_ptr<Error> failure_;
