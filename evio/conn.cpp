@@ -21,13 +21,9 @@ bool Conn::close() const { return peer_ != nullptr && peer_->close(); }
 bool Conn::send_text(std::string_view x) const { return peer_ != nullptr && peer_->send_text(x); }
 
 bool Conn::send_bytes(Bytes x) const {
-  if (peer_ == nullptr) return false;
-  try {
-    // It may leave later than the call lasts that it was lent for.
-    return peer_->send(internal::BytesAccess::is_borrowed(x) ? Bytes::copy(x.view()) : std::move(x));
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
+  // What was lent for a call may leave later than that lasts: it is copied, as a text is.
+  if (internal::BytesAccess::is_borrowed(x)) return send_text(x);
+  return peer_ != nullptr && peer_->send(std::move(x));
 }
 
 bool Conn::send_string(std::string&& x) const {

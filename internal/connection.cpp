@@ -3,7 +3,6 @@
 #include <array>
 #include <new>
 
-#include "internal/exception_error.hpp"
 #include "internal/output_access.hpp"
 
 namespace evio::internal {
@@ -43,7 +42,7 @@ bool Connection::send_text(std::string_view text) {
 // In a callback of the loop's own: straight behind what is pending, so that it leaves before what that callback, or a
 // later one, returns; and behind what other threads have sent before.
 bool Connection::send_here(const Bytes* bytes, std::string_view text) noexcept {
-  if (closing()) return false;
+  if (closing() || broken_) return false;
   try {
     if (!unsent_ && !queue().post(Note::about(Note::Kind::kFlush, *this))) return false;
     if (pending_ == nullptr) pending_ = std::make_unique<SendQueue>();
@@ -60,17 +59,15 @@ bool Connection::send_here(const Bytes* bytes, std::string_view text) noexcept {
   }
 }
 
-// False when there is no memory for what other threads were told is sent: then the connection is over.
+// False when there is no memory for what other threads were told is sent: without that nothing may leave any more.
 bool Connection::fetch_texts() noexcept {
   try {
     for (auto texts = mailbox_.take_texts(); texts != nullptr; texts = std::move(texts->behind_wake))
       pending_->take(texts->text, 0);
-    return true;
   } catch (const std::bad_alloc&) {
-    fail(current_exception_error());
-    request(Action::Close);
-    return false;
+    broken_ = true;
   }
+  return !broken_;
 }
 
 void Connection::keep(std::unique_ptr<Context> value) {
@@ -110,6 +107,10 @@ Sent Connection::keep_rest(const Output& out, ssize_t written) {
 
 Sent Connection::flush() {
   unsent_ = false;
+  if (broken_) {
+    errno = ENOMEM;
+    return Sent::kFailed;
+  }
   const Sent sent = pending_->write(fd());
   if (sent == Sent::kAll) pending_.reset();
   return sent;

@@ -121,6 +121,7 @@ class Connection final : public Peer, public Source {
   bool cut_off_ = false;
   bool unsent_ = false;
   bool heeds_wake_ = false;
+  bool broken_ = false;  // some of its output is lost
   [[no_unique_address]] Mailbox mailbox_;
   FileDescriptor fd_;
   Action action_ = Action::None;

@@ -45,20 +45,33 @@ bool Mailbox::lock() noexcept {
   }
 }
 
-// Sets `flags`, and returns the state before.
-Mailbox::State Mailbox::unlock(State flags) noexcept {
+// For the loop: false when someone else stays inside, who gets the mark then.
+bool Mailbox::try_lock(State mark) noexcept {
+  for (int looks = 0;; ++looks) {
+    State state = state_.load(std::memory_order_relaxed);
+    if ((state & kLocked) == 0) {
+      // acquire: as above.
+      if (state_.compare_exchange_weak(state, state | kLocked, std::memory_order_acquire, std::memory_order_relaxed))
+        return true;
+    } else if (looks >= kLooks && state_.compare_exchange_weak(state, state | mark, std::memory_order_relaxed)) {
+      return false;  // relaxed: nothing is handed over
+    }
+  }
+}
+
+// Returns the state before.
+Mailbox::State Mailbox::unlock(State clear, State set) noexcept {
   State state = state_.load(std::memory_order_relaxed);
-  State next;
-  do {
-    next = (state & ~(kLocked | kAwaited | kPassed)) | flags;
-    // release: the next one here sees the texts.
-  } while (!state_.compare_exchange_weak(state, next, std::memory_order_release, std::memory_order_relaxed));
+  // acq_rel: the next one here sees the texts; who takes a wake sees what was done before it.
+  while (!state_.compare_exchange_weak(state, (state & ~(clear | kLocked | kAwaited | kPassed)) | set,
+                                       std::memory_order_acq_rel, std::memory_order_relaxed)) {
+  }
   if ((state & kAwaited) != 0) state_.notify_all();
   return state;
 }
 
 Mailbox::Asked Mailbox::unlock_with_texts() noexcept {
-  const State before = unlock(kTexts | kNoted);
+  const State before = unlock(0, kTexts | kNoted);
   return (before & kNoted) != 0 && (before & kPassed) == 0 ? Asked::kNoted : Asked::kPost;
 }
 
@@ -76,7 +89,7 @@ Mailbox::Asked Mailbox::close() noexcept { return ask(kClosed, state_.load(std::
 Mailbox::Asked Mailbox::ask(State flag, State state) noexcept {
   do {
     if ((state & kClosed) != 0) return Asked::kRefused;
-    // release: pairs with take_wake().
+    // release: pairs with the taking of the wake.
   } while (!state_.compare_exchange_weak(state, state | flag | kNoted, std::memory_order_release,
                                          std::memory_order_relaxed));
   return (state & kNoted) != 0 ? Asked::kNoted : Asked::kPost;
@@ -93,47 +106,23 @@ Output& Mailbox::place_for_text() {
 }
 
 Mailbox::Mail Mailbox::take() noexcept {
-  for (int looks = 0;; ++looks) {
-    State state = state_.load(std::memory_order_relaxed);
-    if ((state & kLocked) != 0) {
-      // relaxed: the one inside posts a note, and its release is what the loop sees then.
-      if (looks >= kLooks && state_.compare_exchange_weak(state, state | kPassed, std::memory_order_relaxed)) return {};
-      continue;
-    }
-    const State taken = (state & kClosed) != 0 ? kNoted : kNoted | kWoken;
-    const State lock = (state & kTexts) != 0 ? kLocked : 0;
-    // acquire: pairs with the release of those who added.
-    if (!state_.compare_exchange_weak(state, (state & ~(taken | kTexts)) | lock, std::memory_order_acquire,
-                                      std::memory_order_relaxed))
-      continue;
-    Mail mail;
-    mail.woken = (state & taken & kWoken) != 0;
-    if (lock != 0) {
-      mail.texts = std::move(texts_);
-      // Those behind a wake wait for the next time, which needs no note.
-      if (mail.texts != nullptr) texts_ = std::move(mail.texts->behind_wake);
-      mail.more = texts_ != nullptr;
-      unlock(mail.more ? kTexts | kNoted : 0);
-    }
-    if (mail.woken) fence();
-    return mail;
-  }
+  if (!try_lock(kPassed)) return {};
+  Mail mail;
+  mail.texts = std::move(texts_);
+  // Those behind a wake wait for the next time, which needs no note.
+  if (mail.texts != nullptr) texts_ = std::move(mail.texts->behind_wake);
+  mail.more = texts_ != nullptr;
+  const State wake = closed() ? 0 : kWoken;
+  mail.woken = (unlock(kTexts | kNoted | wake, mail.more ? kTexts | kNoted : 0) & wake) != 0;
+  if (mail.woken) fence();
+  return mail;
 }
 
 std::unique_ptr<Mailbox::Texts> Mailbox::take_texts() noexcept {
-  for (int looks = 0; looks != kLooks; ++looks) {
-    State state = state_.load(std::memory_order_relaxed);
-    if ((state & kLocked) != 0) continue;
-    if ((state & kTexts) == 0) break;
-    // acquire: pairs with the release of those who added.
-    if (!state_.compare_exchange_weak(state, (state & ~kTexts) | kLocked, std::memory_order_acquire,
-                                      std::memory_order_relaxed))
-      continue;
-    std::unique_ptr<Texts> texts = std::move(texts_);
-    unlock(0);
-    return texts;
-  }
-  return {};
+  if (!try_lock(0)) return {};
+  std::unique_ptr<Texts> texts = std::move(texts_);
+  unlock(kTexts, 0);
+  return texts;
 }
 
 bool Mailbox::take_wake() noexcept {

@@ -74,7 +74,8 @@ class Mailbox {
 
   bool lock() noexcept;
   Asked ask(State flag, State state) noexcept;
-  State unlock(State flags) noexcept;
+  bool try_lock(State mark) noexcept;
+  State unlock(State clear, State set) noexcept;
   Asked unlock_with_texts() noexcept;
   Output& place_for_text();
 

@@ -160,7 +160,7 @@ TEST_P(BackPressureTest, AnIdleServerMakesNoSystemCalls) {
   ASSERT_EQ(loops_threads.size(), static_cast<std::size_t>(loops()));
   ASSERT_TRUE(eventually(
       [&] { return std::ranges::all_of(loops_threads, [](pid_t thread) { return thread_state(thread) == 'S'; }); }));
-  std::this_thread::sleep_for(20ms);  // what has just fallen asleep may be woken once more by what it did last
+  ASSERT_TRUE(comes_to_rest());  // what has just fallen asleep may be woken once more by what it did last
   const auto before = context_switches(loops_threads);
   std::this_thread::sleep_for(400ms);
   EXPECT_EQ(context_switches(loops_threads), before);

@@ -15,17 +15,18 @@ namespace {
 
 class SendTest : public ModeTest {
  protected:
-  // Starts a server whose one connection is conn_; calls of data are counted.
-  void start() {
+  // Starts a server whose one connection is conn_; calls of data are counted, and answer with these.
+  void start(const std::string& out_of_data = "", Action action = Action::None) {
     Events handlers = events();
     handlers.opened = [this](Conn& conn, Output&, Options&) {
       conn_ = conn;
       opened_.open();
       return Action::None;
     };
-    handlers.data = [this](Conn&, const Bytes&, Output&) {
+    handlers.data = [this, out_of_data, action](Conn&, const Bytes&, Output& out) {
       data_.add();
-      return Action::None;
+      out = out_of_data;
+      return action;
     };
     handlers.closed = [this](Conn&, const Error& err) {
       EXPECT_FALSE(err) << err.message();
@@ -36,6 +37,16 @@ class SendTest : public ModeTest {
     server_ = std::make_unique<TestServer>(handlers, address());
     client_ = server_->connect();
     ASSERT_TRUE(opened_.wait());
+  }
+  // What arrives until these are done and the connection is closed.
+  std::string receive_all_of(std::vector<std::thread>& senders) {
+    std::thread closer([&] {
+      for (std::thread& sender : senders) sender.join();
+      EXPECT_TRUE(conn_.close());
+    });
+    std::string received = client_.receive_all();
+    closer.join();
+    return received;
   }
   void TearDown() override {
     client_.close();
@@ -64,12 +75,7 @@ TEST_P(SendTest, ArrivesInTheOrderEachThreadCalledItAndCallsNoData) {
       }
     });
   }
-  std::thread closer([&] {
-    for (std::thread& sender : senders) sender.join();
-    EXPECT_TRUE(conn_.close());
-  });
-  std::istringstream received(client_.receive_all());
-  closer.join();
+  std::istringstream received(receive_all_of(senders));
   std::array<int, kThreads> next{};
   for (int t = 0, i = 0; received >> t >> i;) {
     ASSERT_LT(t, kThreads);
@@ -96,31 +102,14 @@ TEST_P(SendTest, HasOneOrderForAllThreads) {
       }
     });
   }
-  std::thread closer([&] {
-    for (std::thread& sender : senders) sender.join();
-    EXPECT_TRUE(conn_.close());
-  });
-  std::istringstream received(client_.receive_all());
-  closer.join();
+  std::istringstream received(receive_all_of(senders));
   int count = 0;
   for (int number = 0; received >> number; ++count) ASSERT_EQ(number, count);
   EXPECT_EQ(count, kSends);
 }
 
 TEST_P(SendTest, KeepsItsPlaceBesideTheWakesOfItsThread) {
-  Events handlers = events();
-  handlers.opened = [this](Conn& conn, Output&, Options&) {
-    conn_ = conn;
-    opened_.open();
-    return Action::None;
-  };
-  handlers.data = [](Conn&, const Bytes&, Output& out) {
-    out = "!";
-    return Action::None;
-  };
-  server_ = std::make_unique<TestServer>(handlers, address());
-  client_ = server_->connect();
-  ASSERT_TRUE(opened_.wait());
+  start("!");
   for (int i = 0; i < 200; ++i) {
     conn_.send("a");
     conn_.wake();
@@ -131,26 +120,11 @@ TEST_P(SendTest, KeepsItsPlaceBesideTheWakesOfItsThread) {
 
 // What a wake's data call asks for comes after all output, and so after what was sent behind the wake.
 TEST_P(SendTest, BehindAWakeIsNotLostToTheCloseThatTheWakeBrings) {
-  for (int i = 0; i < 50; ++i) {
-    Gate opened;
-    Conn conn;
-    Events handlers = events();
-    handlers.opened = [&](Conn& c, Output&, Options&) {
-      conn = c;
-      opened.open();
-      return Action::None;
-    };
-    handlers.data = [](Conn&, const Bytes&, Output& out) {
-      out = "!";
-      return Action::Close;
-    };
-    TestServer server(handlers, address());
-    Client client = server.connect();
-    ASSERT_TRUE(opened.wait());
-    conn.wake();
-    const bool taken = conn.send("b");
-    EXPECT_EQ(client.receive_all(), taken ? "!b" : "!");
-  }
+  start("!", Action::Close);
+  conn_.wake();
+  std::string expected = "!";
+  for (int i = 0; i < 100'000 && conn_.send("b"); ++i) expected += "b";
+  EXPECT_TRUE(client_.receive_all() == expected);
 }
 
 TEST_P(SendTest, IsNotLostToACloseCalledAfterIt) {
