@@ -316,6 +316,41 @@ TEST_P(LostNoteTest, AWakeAndACloseAreHeardAllTheSameAndASendIsRefused) {
   EXPECT_EQ(woken.value(), 10u);
 }
 
+// A callback sends behind what another thread has sent. Whatever is lacking for that, what arrives has no gap.
+TEST_P(LostNoteTest, ASendBehindThoseOfOtherThreadsLeavesNoGap) {
+  const std::string theirs = pattern(40'000);
+  std::atomic<int> nth{0};
+  std::atomic<bool> some_failed{true};
+  std::atomic<bool> taken{false};
+  Events handlers = events();
+  handlers.data = [&](Conn& conn, const Bytes&, Output& out) {
+    std::thread([&] { EXPECT_TRUE(conn.send(theirs)); }).join();
+    failed = 0;
+    before = nth.load();
+    failures = 1;
+    may_fail = true;
+    taken = conn.send("own ");
+    may_fail = false;
+    failures = 0;
+    some_failed = failed != 0;
+    out = "last";
+    return Action::Close;
+  };
+  TestServer server(handlers, address());
+  int cut_off = 0;
+  for (; some_failed && nth < 20; ++nth) {
+    Client client = server.connect();
+    client.send_all("go");
+    const std::string received = client.receive_all();
+    SCOPED_TRACE("after allocation " + std::to_string(nth.load()) + " failed");
+    const std::string whole = taken ? theirs + "own last" : theirs + "last";
+    EXPECT_TRUE(received == whole || received == "last" + theirs || whole.starts_with(received)) << received.size();
+    if (received != whole) ++cut_off;
+  }
+  EXPECT_GT(cut_off, 0) << "nothing that matters has failed";
+  EXPECT_LT(nth, 20);
+}
+
 // A producer that the queue has made by half would never take a note again.
 TEST_P(LostNoteTest, AThreadThatLackedMemoryOnceCanSendWhenThereIsSome) {
   Conn conn;
