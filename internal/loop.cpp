@@ -39,16 +39,9 @@ void Loop::turn() {
   if (queue_->armed() || more_notes_ || !queue_->own().empty()) work_off_notes();
   serve(ready);
   run_timers();
-  if (queue_->armed() && !must_go_on()) more_notes_ = !rest_notes();
+  // Notes that came meanwhile are for the next turn, behind its accepts: a callback may block.
+  if (queue_->armed() && !must_go_on()) more_notes_ = !queue_->rest();
   bury();
-}
-
-// From now on who posts has to wake the poller. False when there are notes still: those are worked off in the next
-// turn, after its accepts, for a callback may block.
-bool Loop::rest_notes() noexcept {
-  if (queue_->has_notes()) return false;
-  queue_->disarm();
-  return !queue_->has_notes();
 }
 
 // True when there is more to do at once: notes, or a shutdown that came after this turn had looked for it.

@@ -66,7 +66,6 @@ class Loop {
   // loop.cpp: the turn and timers
   void turn();
   bool must_go_on() const noexcept;
-  bool rest_notes() noexcept;
   std::chrono::nanoseconds time_to_wait() const;
   void run_timers();
   void resume_all(Clock::time_point now);

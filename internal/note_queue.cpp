@@ -68,7 +68,7 @@ void NoteQueue::arm_and_leave() noexcept {
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   for (;;) {
     if ((state & kArmed) != 0) {
-      // release: the loop's disarm(), which comes after this in the order of changes, sees what was enqueued.
+      // release: the loop's rest(), which comes after this in the order of changes, sees what was enqueued.
       if (state_.compare_exchange_weak(state, state - kProducer, std::memory_order_release, std::memory_order_relaxed))
         return;
     } else if (state_.compare_exchange_weak(state, state | kArmed, std::memory_order_release,

@@ -56,15 +56,17 @@ class NoteQueue final : public Counted {
   /// True when there may be notes. relaxed: a hint, read on every turn of the loop; what it missed is followed by a
   /// wake-up.
   bool armed() const noexcept { return (state_.load(std::memory_order_relaxed) & kArmed) != 0; }
-  /// From now on a producer wakes the poller again. Look for notes after it.
-  /// acq_rel: everything enqueued by those who found `armed` set, and so did not wake the poller, is seen then.
-  void disarm() noexcept { state_.fetch_and(~kArmed, std::memory_order_acq_rel); }
+  /// For a loop that wants to sleep: from now on a producer wakes the poller again. False when there are notes still.
+  bool rest() noexcept {
+    if (has_notes()) return false;
+    // acq_rel: what was enqueued by those who found `armed` set, and so did not wake the poller, is seen behind it.
+    state_.fetch_and(~kArmed, std::memory_order_acq_rel);
+    return !has_notes();
+  }
   /// Moves out up to notes.size() of them; those of one producer come in order. Returns how many; 0: it is empty.
   std::size_t take(std::span<Note> notes) noexcept {
     return notes_.try_dequeue_bulk(turn_, notes.data(), notes.size());
   }
-  /// True when take() would find one, or lost() be true.
-  bool has_notes() const noexcept { return notes_.size_approx() != 0 || lost_.load(std::memory_order_relaxed); }
   /// What was posted on the loop's thread.
   std::vector<Note>& own() noexcept { return own_; }
   const std::vector<Note>& own() const noexcept { return own_; }
@@ -120,6 +122,7 @@ class NoteQueue final : public Counted {
   bool enter() noexcept;
   void leave() noexcept;
   void arm_and_leave() noexcept;
+  bool has_notes() const noexcept { return notes_.size_approx() != 0 || lost_.load(std::memory_order_relaxed); }
 
   bool keep_own(const Note& note) noexcept;
   static inline thread_local const OnThisThread* innermost_ = nullptr;

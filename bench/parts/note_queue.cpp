@@ -52,8 +52,8 @@ void post_and_take(benchmark::State& state) {
     for (std::int64_t i = 0; i < state.range(0); ++i) {
       shared.queue->post(Note::about(Note::Kind::kMail, *shared.peer));
     }
-    shared.queue->disarm();
     benchmark::DoNotOptimize(drain(*shared.queue));
+    shared.queue->rest();
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
@@ -68,8 +68,8 @@ void post_from_threads(benchmark::State& state) {
   std::int64_t posted = 0;
   for (auto _ : state) {
     if (state.thread_index() == 0) {
-      shared->queue->disarm();
       under_way.fetch_sub(static_cast<std::int64_t>(drain(*shared->queue)), std::memory_order_relaxed);
+      shared->queue->rest();
     } else if (under_way.load(std::memory_order_relaxed) < kMost) {
       shared->queue->post(Note::about(Note::Kind::kMail, *shared->peer));
       under_way.fetch_add(1, std::memory_order_relaxed);

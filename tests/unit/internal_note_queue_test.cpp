@@ -101,8 +101,10 @@ TEST_F(InternalNoteQueueTest, WakesThePollerForTheFirstNoteOnly) {
   for (std::uint64_t i = 1; i <= 5; ++i) EXPECT_TRUE(post(i));
   EXPECT_TRUE(queue_->armed());
   EXPECT_EQ(poller_.wakes(), 1);
-  queue_->disarm();
+  EXPECT_FALSE(queue_->rest()) << "there are notes";
   EXPECT_EQ(take_all(), (Numbers{1, 2, 3, 4, 5}));
+  EXPECT_TRUE(queue_->rest());
+  EXPECT_FALSE(queue_->armed());
   EXPECT_TRUE(post(6));
   EXPECT_EQ(poller_.wakes(), 2);
   EXPECT_EQ(take_all(), Numbers{6});
@@ -125,8 +127,10 @@ TEST_F(InternalNoteQueueTest, SaysOnceThatANoteWasLost) {
   EXPECT_FALSE(queue_->lost());
   queue_->lose();
   EXPECT_EQ(poller_.wakes(), 1);
+  EXPECT_FALSE(queue_->rest());
   EXPECT_TRUE(queue_->lost());
   EXPECT_FALSE(queue_->lost());
+  EXPECT_TRUE(queue_->rest());
 }
 
 TEST_F(InternalNoteQueueTest, LetsGoOfWhatIsLeftWhenItClosesAndTakesNoMore) {
@@ -163,7 +167,7 @@ TEST_F(InternalNoteQueueTest, WaitsWithClosingForThoseInside) {
   closer.join();
 }
 
-// A note that neither the drain sees nor a wake-up announces leaves the consumer in wait() for ever.
+// A note that neither the look before a rest sees nor a wake-up announces leaves the consumer in wait() for ever.
 TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEach) {
   constexpr std::uint64_t kProducers = 4;
   constexpr std::uint64_t kEach = test::kSanitized ? 5'000 : 50'000;
@@ -183,16 +187,39 @@ TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEa
   std::array<std::uint64_t, kProducers> next{};
   while (taken.load() != kProducers * kEach) {
     poller_.wait({});
-    queue_->disarm();
-    std::uint64_t count = 0;
-    take_all([&](const Subject& subject) {
-      EXPECT_EQ(subject.number, next[subject.producer]++);
-      ++count;
-    });
-    taken += count;
+    do {
+      std::uint64_t count = 0;
+      take_all([&](const Subject& subject) {
+        EXPECT_EQ(subject.number, next[subject.producer]++);
+        ++count;
+      });
+      taken += count;
+    } while (!queue_->rest());
   }
   for (std::thread& thread : producers) thread.join();
   EXPECT_LE(poller_.wakes(), static_cast<int>(kProducers * kEach));
+}
+
+// Each note is posted a little later behind the taking of the one before, and so at each moment of the rest.
+TEST_F(InternalNoteQueueTest, LosesNoNoteThatComesWhileItGoesToRest) {
+  constexpr std::uint64_t kNotes = test::kSanitized ? 20'000 : 300'000;
+  std::atomic<std::uint64_t> taken{0};
+  std::thread producer([&] {
+    for (std::uint64_t i = 0; i < kNotes; ++i) {
+      for (int looks = 0; taken.load() < i; ++looks) {
+        if (looks > 1000) std::this_thread::yield();
+      }
+      for (std::atomic<std::uint64_t> pause = i % 128; pause != 0;) --pause;
+      EXPECT_TRUE(post(i));
+    }
+  });
+  while (taken.load() != kNotes) {
+    poller_.wait({});
+    do {
+      take_all([&](const Subject&) { ++taken; });
+    } while (!queue_->rest());
+  }
+  producer.join();
 }
 
 }  // namespace
