@@ -23,6 +23,7 @@ namespace {
 // What the loops ask for; the test's own thread, which polls too, is left out.
 std::atomic<int> waits{0};
 std::atomic<int> waits_with_timeout{0};
+std::atomic<int> looks{0};  // those that do not wait
 thread_local bool is_loop = true;
 
 // The events that listening sockets were added with.
@@ -32,7 +33,11 @@ std::vector<std::uint32_t> listeners_added;
 void note_wait(int timeout) {
   if (!is_loop) return;
   ++waits;
-  if (timeout != -1) ++waits_with_timeout;
+  if (timeout == 0) {
+    ++looks;
+  } else if (timeout != -1) {
+    ++waits_with_timeout;
+  }
 }
 
 }  // namespace
@@ -85,7 +90,7 @@ class SyscallsTest : public ModeTest {
   void SetUp() override {
     is_loop = false;
     ModeTest::SetUp();
-    waits = waits_with_timeout = 0;
+    waits = waits_with_timeout = looks = 0;
   }
   Events echoing() {
     Events handlers = events();
@@ -144,6 +149,8 @@ TEST_P(SyscallsTest, EveryWaitIsForEverWhenThereIsNoTick) {
   }
   EXPECT_GE(waits, 8);
   EXPECT_EQ(waits_with_timeout, 0);
+  // A loop that was at work when a connection was handed over to it looks before it waits.
+  EXPECT_LE(looks, loops() == 1 ? 0 : static_cast<int>(clients.size()));
 }
 
 TEST_P(SyscallsTest, NoDescriptorOfThePortablePollerIsLinuxsAlone) {
