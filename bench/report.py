@@ -136,14 +136,25 @@ def memory_part(raw):
     return out
 
 
-def versus_part(raw, wanted, peer, head):
+PLACES = {
+    "together": "On one core: server and client share a processor, and what both need for a request makes the rate.",
+    "apart": "The client has a processor of its own. Its one thread is the limit, so that the servers differ by what they use of theirs.",
+}
+
+
+def versus_part(raw, example, peer, head):
+    tables = [(text, versus_table(raw, f"{example}_{place}", peer, head)) for place, text in PLACES.items()]
+    return "\n".join(f"{text}\n\n{rows}" for text, rows in tables if rows)
+
+
+def versus_table(raw, wanted, peer, head):
     rows = []
     for (scenario, variant), servers in raw.items():
         if scenario != wanted:
             continue
         for server, rounds in sorted(servers.items(), key=lambda item: -median(item[1], "rate")):
             against = servers.get(peer, {})
-            rows.append([*([variant.replace(" ", ", -P ").upper()] if wanted == "redis" else []), server,
+            rows.append([*([variant.replace(" ", ", -P ").upper()] if head else []), server,
                          number(median(rounds, "rate")), ratio(rounds, against, "rate"), number(median(rounds, "p50_us")),
                          number(median(rounds, "p99_us")), number(median(rounds, "cpu_ns")), ratio(rounds, against, "cpu_ns")])
     return table([*head, "server", "requests/s", f"to {peer}", "p50 µs", "p99 µs", "CPU ns a request", f"to {peer}"],

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "internal/relax.hpp"
+
 #if defined(__SANITIZE_THREAD__)
 #define EVIO_THREAD_SANITIZER 1
 #elif defined(__has_feature)
@@ -41,6 +43,8 @@ bool Mailbox::lock() noexcept {
     } else if (looks >= kLooks && ((state & kAwaited) != 0 ||
                                    state_.compare_exchange_weak(state, state | kAwaited, std::memory_order_relaxed))) {
       state_.wait(state | kAwaited, std::memory_order_relaxed);
+    } else {
+      relax();
     }
   }
 }
@@ -55,6 +59,8 @@ bool Mailbox::try_lock(State mark) noexcept {
         return true;
     } else if (looks >= kLooks && state_.compare_exchange_weak(state, state | mark, std::memory_order_relaxed)) {
       return false;  // relaxed: nothing is handed over
+    } else {
+      relax();
     }
   }
 }

@@ -7,8 +7,17 @@
 #include <utility>
 
 #include "internal/poller.hpp"
+#include "internal/relax.hpp"
 
 namespace evio::internal {
+namespace {
+
+// A look takes the cache line with the number of notes from the processor of a producer that is just enqueuing one:
+// few.
+constexpr int kLooks = 6;
+constexpr int kRestsBetweenLooks = 5;
+
+}  // namespace
 
 void* NoteQueueTraits::malloc(std::size_t size) noexcept {
   static thread_local void* second = nullptr;
@@ -78,6 +87,16 @@ void NoteQueue::arm_and_leave() noexcept {
       return;
     }
   }
+}
+
+bool NoteQueue::rest() noexcept {
+  for (int looks = 0; looks < kLooks; ++looks) {
+    if (has_notes()) return false;
+    for (int rests = 0; rests < kRestsBetweenLooks; ++rests) relax();
+  }
+  // acq_rel: what was enqueued by those who found `armed` set, and so did not wake the poller, is seen behind it.
+  state_.fetch_and(~kArmed, std::memory_order_acq_rel);
+  return !has_notes();
 }
 
 void NoteQueue::close() noexcept {

@@ -21,11 +21,18 @@ start_redis() {
   esac
 }
 
+# The server has one processor. A client that has another is the limit of what is measured, so that servers differ by what they use
+# of theirs, not by the rate; where the client has the same one, what either needs for a request makes the rate.
+places() {
+  [[ -z $apart ]] || echo "apart $client_cpus"
+  echo "together $server_cpus"
+}
+
 # redis-benchmark says "test","rps","avg","min","p50","p95","p99","max" (ms).
-redis_round() { # PIPELINE COMMAND REQUESTS
+redis_round() { # PIPELINE COMMAND REQUESTS CPUS
   local before after
   before=$(cpu_ns "$server_pid")
-  taskset -c "$client_cpus" redis-benchmark -h 127.0.0.1 -p "$server_port" -c 50 -P "$1" -n "$3" -r 10000 -t "$2" --csv \
+  taskset -c "$4" redis-benchmark -h 127.0.0.1 -p "$server_port" -c 50 -P "$1" -n "$3" -r 10000 -t "$2" --csv \
     >"$work/redis.csv" 2>"$work/redis.err" || die "$(cat "$work/redis.err")"
   after=$(cpu_ns "$server_pid")
   tr -d '"' <"$work/redis.csv" | awk -F, -v cpu=$((after - before)) -v n="$3" \
@@ -33,7 +40,7 @@ redis_round() { # PIPELINE COMMAND REQUESTS
 }
 
 measure_redis() {
-  local round pipeline command name requests values turns=11 per_round=20000
+  local round pipeline command name requests values place client turns=11 per_round=20000
   have redis-server redis-benchmark "$bin/../examples/redis" || return 0
   redis-server --version | sed -E 's/.* v=([0-9.]+).*/redis-server \1/' >>"$work/versions"
   [[ -z $quick ]] || turns=2 per_round=5000
@@ -44,8 +51,10 @@ measure_redis() {
       for command in set get ping_mbulk; do # set first, or there is nothing to get
         for pipeline in 1 16; do
           requests=$((pipeline == 1 ? per_round / 2 : per_round * 4))
-          values=$(redis_round "$pipeline" "$command" "$requests") || die "$name failed in redis"
-          record redis "${command%_mbulk} $pipeline" "$name" "$round" "$values"
+          while read -r place client; do
+            values=$(redis_round "$pipeline" "$command" "$requests" "$client" </dev/null) || die "$name failed in redis"
+            record "redis_$place" "${command%_mbulk} $pipeline" "$name" "$round" "$values"
+          done < <(places)
         done
       done
       stop_server
@@ -91,10 +100,10 @@ start_http() {
 }
 
 # wrk says it in words: "Requests/sec: 1234.5" and "    50%  123.00us".
-http_round() { # SECONDS
+http_round() { # SECONDS CPUS
   local before after
   before=$(cpu_ns "$server_pid")
-  taskset -c "$client_cpus" wrk -t1 -c50 -d"$1"s --latency "http://127.0.0.1:$server_port/" >"$work/wrk"
+  taskset -c "$2" wrk -t1 -c50 -d"$1"s --latency "http://127.0.0.1:$server_port/" >"$work/wrk"
   after=$(cpu_ns "$server_pid")
   if grep -qE 'Socket errors|Non-2xx' "$work/wrk"; then die "$(cat "$work/wrk")"; fi
   awk -v cpu=$((after - before)) 'function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? t * 1000 : t * 1e6 }
@@ -103,7 +112,7 @@ http_round() { # SECONDS
 }
 
 measure_http() {
-  local round name values turns=11 nginx=/usr/sbin/nginx
+  local round name values place client turns=11 nginx=/usr/sbin/nginx
   command -v nginx >/dev/null && nginx=$(command -v nginx)
   have "$nginx" wrk "$bin/../examples/http" || return 0
   "$nginx" -v 2>&1 | sed 's/^nginx version: //' >>"$work/versions"
@@ -112,8 +121,10 @@ measure_http() {
   for ((round = 0; round < turns; ++round)); do
     while read -r name; do
       start_http "$name" </dev/null
-      values=$(http_round 1 </dev/null) || die "$name failed in http"
-      record http 50 "$name" "$round" "$values"
+      while read -r place client; do
+        values=$(http_round 1 "$client" </dev/null) || die "$name failed in http"
+        record "http_$place" 50 "$name" "$round" "$values"
+      done < <(places)
       stop_server
     done < <(in_turn "$round" evio 'evio, parsing' nginx)
   done
