@@ -4,35 +4,16 @@
 
 #include "internal/relax.hpp"
 
-#if defined(__SANITIZE_THREAD__)
-#define EVIO_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define EVIO_THREAD_SANITIZER 1
-#endif
-#endif
-
 namespace evio::internal {
 namespace {
 
 // The lock is held as long as an append takes: a few looks usually see it free again.
 constexpr int kLooks = 64;
 
-// Between what a caller wrote before its wake() and its look at whether a wake waits already; and between the loop's
-// taking that wake and what its callback reads. Either the caller finds the wake taken, or the callback sees what it
-// wrote (C++20, [atomics.order]); without it, both may miss: https://github.com/libuv/libuv/pull/349.
-#ifdef EVIO_THREAD_SANITIZER
-constexpr bool kMayLookFirst = false;  // ThreadSanitizer knows no fences: there every wake changes the state
-void fence() noexcept {}
-#else
-constexpr bool kMayLookFirst = true;
-void fence() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
-#endif
-
 }  // namespace
 
 // False when the mailbox is closed.
-bool Mailbox::lock() noexcept {
+bool Mailbox::lock_slowly() noexcept {
   for (int looks = 0;; ++looks) {
     State state = state_.load(std::memory_order_relaxed);
     if ((state & kClosed) != 0) return false;
@@ -65,29 +46,6 @@ bool Mailbox::try_lock(State mark) noexcept {
   }
 }
 
-// Returns the state before.
-Mailbox::State Mailbox::unlock(State clear, State set) noexcept {
-  State state = state_.load(std::memory_order_relaxed);
-  // acq_rel: the next one here sees the texts; who takes a wake sees what was done before it.
-  while (!state_.compare_exchange_weak(state, (state & ~(clear | kLocked | kAwaited | kPassed)) | set,
-                                       std::memory_order_acq_rel, std::memory_order_relaxed)) {
-  }
-  if ((state & kAwaited) != 0) state_.notify_all();
-  return state;
-}
-
-Mailbox::Asked Mailbox::unlock_with_texts() noexcept {
-  const State before = unlock(0, kTexts | kNoted);
-  return (before & kNoted) != 0 && (before & kPassed) == 0 ? Asked::kNoted : Asked::kPost;
-}
-
-Mailbox::Asked Mailbox::wake() noexcept {
-  fence();
-  const State state = state_.load(std::memory_order_relaxed);
-  if (kMayLookFirst && (state & (kWoken | kClosed)) == kWoken) return Asked::kNoted;
-  return ask(kWoken, state);
-}
-
 Mailbox::Asked Mailbox::close() noexcept { return ask(kClosed, state_.load(std::memory_order_relaxed)); }
 
 // A closed mailbox stays as it is: kNoted there would have the one who is at the texts rely on a note that no one
@@ -101,8 +59,8 @@ Mailbox::Asked Mailbox::ask(State flag, State state) noexcept {
   return (state & kNoted) != 0 ? Asked::kNoted : Asked::kPost;
 }
 
-// relaxed: what matters is a wake of this thread's own.
-Output& Mailbox::place_for_text() {
+// relaxed: as in place_for_text().
+Output& Mailbox::new_place_for_text() {
   if (texts_ == nullptr) texts_ = std::make_unique<Texts>();
   if (texts_->behind_wake == nullptr) {
     if ((state_.load(std::memory_order_relaxed) & kWoken) == 0) return texts_->text;
@@ -120,7 +78,7 @@ Mailbox::Mail Mailbox::take() noexcept {
   mail.more = texts_ != nullptr;
   const State wake = closed() ? 0 : kWoken;
   mail.woken = (unlock(kTexts | kNoted | wake, mail.more ? kTexts | kNoted : 0) & wake) != 0;
-  if (mail.woken) fence();
+  if (mail.woken) wake_fence();
   return mail;
 }
 
@@ -134,7 +92,7 @@ std::unique_ptr<Mailbox::Texts> Mailbox::take_texts() noexcept {
 bool Mailbox::take_wake() noexcept {
   // acquire: pairs with wake().
   const bool woken = (state_.fetch_and(~kWoken, std::memory_order_acquire) & kWoken) != 0;
-  if (woken) fence();
+  if (woken) wake_fence();
   return woken;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "evio/output.hpp"
+#include "internal/wake_fence.hpp"
 
 namespace evio::internal {
 
@@ -73,14 +74,57 @@ class Mailbox {
   static constexpr State kPassed = 64;   // the loop has passed by meanwhile
 
   bool lock() noexcept;
-  Asked ask(State flag, State state) noexcept;
+  bool lock_slowly() noexcept;
   bool try_lock(State mark) noexcept;
   State unlock(State clear, State set) noexcept;
   Asked unlock_with_texts() noexcept;
+  Asked ask(State flag, State state) noexcept;
   Output& place_for_text();
+  Output& new_place_for_text();
 
   std::unique_ptr<Texts> texts_;
   std::atomic<State> state_{0};
 };
+
+// What a flood calls each time is inline: as functions of their own these few take a quarter of the rate.
+
+inline Mailbox::Asked Mailbox::wake() noexcept {
+  wake_fence();
+  const State state = state_.load(std::memory_order_relaxed);
+  if (kMayLookFirst && (state & (kWoken | kClosed)) == kWoken) return Asked::kNoted;
+  return ask(kWoken, state);
+}
+
+// False when the mailbox is closed.
+inline bool Mailbox::lock() noexcept {
+  State state = state_.load(std::memory_order_relaxed);
+  // acquire: pairs with the release of who was here before.
+  return ((state & (kClosed | kLocked)) == 0 &&
+          state_.compare_exchange_weak(state, state | kLocked, std::memory_order_acquire, std::memory_order_relaxed)) ||
+         lock_slowly();
+}
+
+// Returns the state before.
+inline Mailbox::State Mailbox::unlock(State clear, State set) noexcept {
+  State state = state_.load(std::memory_order_relaxed);
+  // acq_rel: the next one here sees the texts; who takes a wake sees what was done before it.
+  while (!state_.compare_exchange_weak(state, (state & ~(clear | kLocked | kAwaited | kPassed)) | set,
+                                       std::memory_order_acq_rel, std::memory_order_relaxed)) {
+  }
+  if ((state & kAwaited) != 0) [[unlikely]]
+    state_.notify_all();
+  return state;
+}
+
+inline Mailbox::Asked Mailbox::unlock_with_texts() noexcept {
+  const State before = unlock(0, kTexts | kNoted);
+  return (before & kNoted) != 0 && (before & kPassed) == 0 ? Asked::kNoted : Asked::kPost;
+}
+
+// relaxed: what matters is a wake of this thread's own.
+inline Output& Mailbox::place_for_text() {
+  const bool behind_wake = (state_.load(std::memory_order_relaxed) & kWoken) != 0;
+  return texts_ != nullptr && texts_->behind_wake == nullptr && !behind_wake ? texts_->text : new_place_for_text();
+}
 
 }  // namespace evio::internal
