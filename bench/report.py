@@ -106,7 +106,7 @@ def notes_part(raw):
         if scenario != "notes":
             continue
         what, threads, loops = variant.split()
-        for server in (name for name in ("evio", "evio_pending", "libuv_fenced", "libuv", "asio") if name in servers):
+        for server in (name for name in ("evio", "libuv_fenced", "libuv", "asio") if name in servers):
             rounds = servers[server]
             rows[what].append([f"{threads} → {loops}", server, number(median(rounds, "rate")),
                                ratio(rounds, servers.get("libuv", {}), "rate"), number(median(rounds, "cpu_ns")),
@@ -119,8 +119,7 @@ def notes_part(raw):
                     "processors take a barrier of some nanoseconds. *libuv_fenced* is what a user of libuv writes for the same promise: "
                     "a fence before each call.",
             "send": "Send (`Conn::send`, `uv_async_send` with a string behind a mutex, `asio::post` with a string): eight bytes "
-                    "go to a connection's peer. *evio_pending* is this library used as libuv is: a string behind a mutex, and "
-                    "`Conn::wake`."}
+                    "go to a connection's peer."}
     return "\n".join(f"{text[what]}\n\n{table(head, rows[what])}" for what in rows if rows[what])
 
 

@@ -11,8 +11,8 @@ measure_notes() {
     for what in wake send; do
       for threads in 1 2 4; do
         for loops in 1 4; do
-          for name in $(in_turn "$round" evio evio_pending libuv_fenced libuv asio); do
-            [[ -x $bin/notes-$name && $what-$name != wake-evio_pending && $what-$name != send-libuv_fenced ]] || continue
+          for name in $(in_turn "$round" evio libuv_fenced libuv asio); do
+            [[ -x $bin/notes-$name && $what-$name != send-libuv_fenced ]] || continue
             many=${flood[$([[ $name == asio ]] && echo asio || echo "$what")]}
             values=$(timeout 60 "$bin/notes-$name" --send="$([[ $what == send ]] && echo true || echo false)" \
               --threads="$threads" --loops="$loops" --notes=$many --pings=$few "${places[@]}") || die "notes-$name failed"
