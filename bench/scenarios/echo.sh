@@ -11,9 +11,17 @@ in_turn() {
   if (($1 % 2 == 0)); then printf '%s\n' "${@:2}"; else printf '%s\n' "${@:2}" | tac; fi
 }
 
-# echo_rounds SCENARIO LOOPS "SERVER FLAGS" LOAD...: every server in every round.
+# echo_load CPUS LOAD...: the load generator against the server that runs.
+echo_load() {
+  taskset -c "$1" "$bin/bench-load" "${@:2}" --port "$server_port" --pid "$server_pid" --threads "$loops" --warmup "$warmup" \
+    --seconds "$seconds"
+}
+
+# echo_rounds SCENARIO LOOPS "SERVER FLAGS" LOAD...: every server in every round. With one loop also, as core_rate, with the
+# clients on the server's processor: where they have one of their own and are the limit, a server that is slower wakes them less
+# often, and looks faster; here the rate is what both sides need for a message.
 echo_rounds() {
-  local scenario=$1 loops=$2 flags=$3 round name values
+  local scenario=$1 loops=$2 flags=$3 round name values core
   shift 3
   pin "$loops"
   for ((round = 0; round < rounds; ++round)); do
@@ -21,8 +29,11 @@ echo_rounds() {
       [[ $flags != --udp || $name != bufferevent ]] || continue # it has no datagrams
       # shellcheck disable=SC2086 # no flag is no word
       start_server taskset -c "$server_cpus" "$bin/server-$name" --loops="$loops" $flags
-      values=$(taskset -c "$client_cpus" "$bin/bench-load" "$@" --port "$server_port" --pid "$server_pid" --threads "$loops" \
-        --warmup "$warmup" --seconds "$seconds") || die "$name failed in $scenario"
+      values=$(echo_load "$client_cpus" "$@") || die "$name failed in $scenario"
+      if ((loops == 1)); then
+        core=$(echo_load "$server_cpus" "$@") || die "$name failed in $scenario on one core"
+        values+=" core_$(grep -o 'rate=[0-9.]*' <<<"$core")"
+      fi
       stop_server
       record "$scenario" "$loops${apart:+ apart}" "$name" "$round" "$values"
     done
