@@ -6,14 +6,25 @@
 
 namespace evio::internal {
 
+namespace {
+
+constexpr std::size_t kLine = 64;
+constexpr std::size_t kLarge = 4096;
+
+}  // namespace
+
 Ref<Block> Block::make(std::size_t capacity) {
-  return Ref<Block>(new (::operator new(sizeof(Block) + capacity)) Block(capacity));
+  const bool large = capacity >= kLarge;
+  auto* const memory = static_cast<char*>(::operator new(sizeof(Block) + capacity + (large ? kLine : 0)));
+  const std::size_t shift = large ? -(reinterpret_cast<std::uintptr_t>(memory) + sizeof(Block)) % kLine : 0;
+  return Ref<Block>(new (memory + shift) Block(capacity, static_cast<std::uint8_t>(shift)));
 }
 
 void Block::dispose() noexcept {
   unpoison(data(), capacity_);
+  void* const memory = reinterpret_cast<char*>(this) - shift_;
   this->~Block();
-  ::operator delete(this);
+  ::operator delete(memory);
 }
 
 }  // namespace evio::internal

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "evio/counted.hpp"
 #include "internal/ref.hpp"
 
 namespace evio::internal {
 
-/// Bytes of storage behind a count, in one allocation: what loops read into and what unsent output waits in.
+/// Bytes of storage behind a count, in one allocation: what loops read into and what unsent output waits in. Large ones
+/// begin on a cache line: the kernel's copies to and from 8 or 24 bytes behind a page's beginning, where an allocator
+/// could have them begin otherwise, took 1.4 to 1.9 times as long (AMD Zen 4).
 /// Thread-safety: the count is; writing into it is for the one that knows which part no one else has seen.
 class Block final : public Counted {
  public:
@@ -18,10 +21,11 @@ class Block final : public Counted {
   std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  explicit Block(std::size_t capacity) noexcept : capacity_(capacity) {}
+  Block(std::size_t capacity, std::uint8_t shift) noexcept : shift_(shift), capacity_(capacity) {}
   ~Block() override = default;
   void dispose() noexcept override;
 
+  std::uint8_t shift_;  // from the beginning of the allocation to this
   std::size_t capacity_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -31,6 +32,10 @@ TEST_F(InternalInputBufferTest, UsesTheSameRoomAgainWhenNothingIsKept) {
     ASSERT_EQ(buffer_.room().data(), first);
     ASSERT_EQ(buffer_.room().size(), InputBuffer::kSize);
   }
+}
+
+TEST_F(InternalInputBufferTest, BeginsOnACacheLine) {
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer_.room().data()) % 64, 0u);
 }
 
 TEST_F(InternalInputBufferTest, GoesBehindWhatIsKeptAndIntoAnotherBlockWhenThatIsFull) {
