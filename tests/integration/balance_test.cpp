@@ -119,6 +119,32 @@ TEST_P(BalanceTest, LeastConnectionsGoesToALoopThatHasTheFewest) {
   }
 }
 
+TEST_P(BalanceTest, LeastConnectionsCountsADetachedOneNoMore) {
+  EventLog log;
+  Events handlers = balanced(LoadBalance::LeastConnections);
+  handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Detach; };
+  handlers.detached = [&](Conn&, const DetachedConn&) {
+    log.add("detached");
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  const auto n = static_cast<std::size_t>(loops());
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < n; ++i) {
+    clients.push_back(server.connect());
+    ASSERT_TRUE(watched_.count.wait_for(i + 1));
+  }
+  // The last loop first: the first one would be taken anyway.
+  const std::vector<int> loop_of = watched_.all();
+  for (std::size_t i = 0; i < n; ++i) {
+    clients[n - 1 - i].send_all("x");
+    ASSERT_TRUE(log.wait_for("detached", i + 1));
+    clients.push_back(server.connect());
+    ASSERT_TRUE(watched_.count.wait_for(n + i + 1));
+    EXPECT_EQ(watched_.all().back(), loop_of[n - 1 - i]);
+  }
+}
+
 TEST_P(BalanceTest, RandomSpreadsEvenly) {
   constexpr int kEach = 100;
   TestServer server(balanced(LoadBalance::Random), address());
@@ -177,6 +203,40 @@ EVIO_INSTANTIATE(BlockedLoopTest, modes_of({4}));
 
 TEST_P(BlockedLoopTest, StallsNoAcceptWithRoundRobin) { expect_others_served(LoadBalance::RoundRobin); }
 TEST_P(BlockedLoopTest, StallsNoAcceptWithLeastConnections) { expect_others_served(LoadBalance::LeastConnections); }
+
+class CrowdTest : public BalanceTest {};
+EVIO_INSTANTIATE(CrowdTest, modes_of({1}));
+
+// Accepts come first in a turn, but only so many.
+TEST_P(CrowdTest, KeepsNoOpenConnectionWaitingUntilAllAreAccepted) {
+  constexpr std::size_t kCrowd = 300;
+  Gate blocked;
+  Gate go_on;
+  std::size_t opened_before = 0;
+  Events handlers = balanced(LoadBalance::Random);
+  handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+    if (in == "block") {
+      blocked.open();
+      EXPECT_TRUE(go_on.wait());
+    } else {
+      opened_before = watched_.count.value();
+    }
+    return echo(conn, in, out);
+  };
+  TestServer server(handlers, address());
+  Client first = server.connect();
+  Client second = server.connect();
+  ASSERT_TRUE(watched_.count.wait_for(2));
+  first.send_all("block");
+  ASSERT_TRUE(blocked.wait());
+  std::vector<Client> crowd;
+  for (std::size_t i = 0; i < kCrowd; ++i) crowd.push_back(server.connect());
+  second.send_all("x");
+  go_on.open();
+  EXPECT_EQ(second.receive(1), "x");
+  EXPECT_LT(opened_before, kCrowd);
+  EXPECT_TRUE(watched_.count.wait_for(2 + kCrowd));
+}
 
 class SharedListenerTest : public ServerTest {};
 
