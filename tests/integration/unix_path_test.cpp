@@ -76,6 +76,20 @@ TEST_P(UnixPathTest, OfAPeerMayBeAsLongAsThereIsRoom) {
   std::filesystem::remove(file);
 }
 
+// unix(7), "Abstract sockets": a name of its own space, which ends with its socket.
+TEST_P(UnixPathTest, ThatBeginsWithAnAtIsAnAbstractName) {
+  const std::string name = "@" + path("s");
+  for (int i = 0; i < 2; ++i) {
+    TestServer server(echoing(), address_of(name));
+    ASSERT_TRUE(server.started()) << server.wait().message();
+    EXPECT_EQ(server.addr().path(), name);
+    expect_echo(server);
+    EXPECT_FALSE(std::filesystem::exists(name.substr(1)));
+    expect_refused(name);
+    expect_echo(server);
+  }
+}
+
 TEST_P(UnixPathTest, IsThereWhileItServesAndRemovedAtTheEnd) {
   const std::string file = path("s");
   {
