@@ -53,6 +53,28 @@ TEST_P(PassingErrorTest, TheNextConnectionIsAcceptedAtOnce) {
   }
 }
 
+class NumberingTest : public AcceptFailureTest {};
+EVIO_INSTANTIATE(NumberingTest, modes_of({4}));
+
+TEST_P(NumberingTest, RoundRobinCountsNoConnectionThatWasNotAccepted) {
+  std::atomic<int> calls{0};
+  Injection injection(
+      [&](Invocation& invocation) { return invocation.call == Call::kAccept4 && calls++ % 3 == 0 ? ECONNABORTED : 0; });
+  EventLog log;
+  Events handlers = events();
+  handlers.load_balance = LoadBalance::RoundRobin;
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    log.add(std::to_string(conn.loop_index()));
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < 12; ++i) {
+    clients.push_back(server.connect());
+    EXPECT_TRUE(log.wait_for(std::to_string(i % 4), i / 4 + 1)) << i;
+  }
+}
+
 class ExhaustedTest : public AcceptFailureTest {
  protected:
   void expect_pause_and_resumption(int error) {
