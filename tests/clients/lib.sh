@@ -12,7 +12,8 @@ fail() {
 
 # start NAME FLAGS...: runs an example on any port and sets $port when it says that it has started.
 start() {
-  "$EXAMPLES/$1" --port=0 "${@:2}" >log 2>&1 &
+  : >log  # here, not only in the background: what the last server said must not be read as this one's
+  "$EXAMPLES/$1" --port=0 "${@:2}" >>log 2>&1 &
   server=$!
   for ((i = 0; i < 600; ++i)); do
     port=$(sed -n 's/.* started on port \([0-9]*\) .*/\1/p' log)
