@@ -209,7 +209,7 @@ EVIO_INSTANTIATE(CrowdTest, modes_of({1}));
 
 // Accepts come first in a turn, but only so many.
 TEST_P(CrowdTest, KeepsNoOpenConnectionWaitingUntilAllAreAccepted) {
-  constexpr std::size_t kCrowd = 300;
+  constexpr std::size_t kCrowd = 100;  // more than one batch
   Gate blocked;
   Gate go_on;
   std::size_t opened_before = 0;
