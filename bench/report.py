@@ -96,7 +96,7 @@ def echo_part(raw):
         loops, apart = variant.split()[0], "apart" in variant
         title = ECHO[scenario][0] + (f": {loops}" if scenario == "loops" else "")
         together = "" if apart else "Server and clients share the processors.\n\n"
-        lost = sum(numbers["lost"] for rounds in servers.values() for numbers in rounds.values())
+        lost = sum(numbers["lost"] + numbers.get("core_lost", 0) for rounds in servers.values() for numbers in rounds.values())
         lost = f"\n{lost:.0f} datagrams were lost.\n" if lost else ""
         out.append(f"### {title}\n\n{together}{echo_table(servers)}{lost}")
     return "\n".join(out)

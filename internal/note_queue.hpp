@@ -57,8 +57,8 @@ class NoteQueue final : public Counted {
   /// wake-up.
   bool armed() const noexcept { return (state_.load(std::memory_order_relaxed) & kArmed) != 0; }
   /// For a loop that wants to sleep: from now on a producer wakes the poller again. False when there are notes still,
-  /// or come within half a microsecond or so: where notes come one after the other, that costs both sides much less
-  /// than a sleep and a wake-up between any two.
+  /// or come within a third of a microsecond (AMD Zen 4; longer where a pause is): where notes come one after the
+  /// other, that costs both sides much less than a sleep and a wake-up between any two.
   bool rest() noexcept;
   /// Moves out up to notes.size() of them; those of one producer come in order. Returns how many; 0: it is empty.
   std::size_t take(std::span<Note> notes) noexcept {

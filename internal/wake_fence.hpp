@@ -14,8 +14,8 @@ namespace evio::internal {
 
 /// Between what a caller wrote before its wake() and its look at whether a wake waits already; and between the loop's
 /// taking that wake and what its callback reads. Either the caller finds the wake taken, or the callback sees what it
-/// wrote (C++20, [atomics.order]); without it, both may miss: https://github.com/libuv/libuv/pull/349.
-/// Thread-safety: any thread.
+/// wrote, atomically or under a lock (C++20, [atomics.order]); without it, both may miss:
+/// https://github.com/libuv/libuv/pull/349. Thread-safety: any thread.
 #ifdef EVIO_THREAD_SANITIZER
 constexpr bool kMayLookFirst = false;  // ThreadSanitizer knows no fences: there every wake changes the state
 inline void wake_fence() noexcept {}

@@ -32,7 +32,7 @@ echo_rounds() {
       values=$(echo_load "$client_cpus" "$@") || die "$name failed in $scenario"
       if ((loops == 1)); then
         core=$(echo_load "$server_cpus" "$@") || die "$name failed in $scenario on one core"
-        values+=" core_$(grep -o 'rate=[0-9.]*' <<<"$core")"
+        values+=" core_$(grep -o 'rate=[0-9.]*' <<<"$core") core_$(grep -o 'lost=[0-9]*' <<<"$core")"
       fi
       stop_server
       record "$scenario" "$loops${apart:+ apart}" "$name" "$round" "$values"
