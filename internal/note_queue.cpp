@@ -12,8 +12,7 @@
 namespace evio::internal {
 namespace {
 
-// A look takes the cache line with the number of notes from the processor of a producer that is just enqueuing one:
-// few.
+// Few: a look takes the cache line with the number of notes from the processor of a producer that just enqueues one.
 constexpr int kLooks = 6;
 constexpr int kRestsBetweenLooks = 5;
 

@@ -8,7 +8,7 @@ inline void relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
-  asm volatile("isb");  // yield(1) does nothing on most processors
+  asm volatile("isb");  // its "yield" does nothing on most processors
 #endif
 }
 
