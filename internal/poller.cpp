@@ -1,6 +1,8 @@
 #include "internal/poller.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <thread>
 
 #include "internal/source.hpp"
 
@@ -13,6 +15,11 @@ void* wake_up_tag() noexcept {
 
 Error poller_error(std::string_view call, std::error_code code) {
   return Error(code, std::string(call) + ": " + code.message());
+}
+
+void rest_after_failed_wait() noexcept {
+  constexpr std::chrono::milliseconds kRest{10};
+  if (errno != EINTR) std::this_thread::sleep_for(kRest);
 }
 
 int timeout_ms(std::chrono::nanoseconds timeout) noexcept {

@@ -62,7 +62,8 @@ class Poller {
   virtual void remove(int fd) = 0;
   /// What it returns lives until the next wait().
   virtual std::span<const Ready> wait(std::chrono::nanoseconds timeout) = 0;
-  virtual void wake() noexcept = 0;
+  /// False when the system call failed, and nothing will return.
+  [[nodiscard]] virtual bool wake() noexcept = 0;
 };
 
 /// What a wake-up is reported with: a Source of kind kWakeUp.
@@ -75,6 +76,9 @@ Error poller_error(std::string_view call, std::error_code code);
 std::unique_ptr<Poller> make_epoll_poller(Error& err);
 /// poll(2) and a pipe(2): nothing that only Linux has.
 std::unique_ptr<Poller> make_portable_poller(Error& err);
+
+/// Called by a backend whose wait(2) has failed, with that errno, so that a failure that lasts is no busy loop.
+void rest_after_failed_wait() noexcept;
 
 /// The timeout as poll(2) and epoll_wait(2) take it: whole milliseconds, rounded up so that no timer is early.
 int timeout_ms(std::chrono::nanoseconds timeout) noexcept;

@@ -58,12 +58,15 @@ class EpollPoller final : public Poller {
   std::span<const Ready> wait(std::chrono::nanoseconds timeout) override {
     const int count = sys::epoll_wait(epoll_.get(), reinterpret_cast<epoll_event*>(ready_.data()),
                                       static_cast<int>(ready_.size()), timeout_ms(timeout));
-    return {ready_.data(), count < 0 ? 0 : static_cast<std::size_t>(count)};
+    if (count >= 0) [[likely]]
+      return {ready_.data(), static_cast<std::size_t>(count)};
+    rest_after_failed_wait();
+    return {};
   }
 
-  void wake() noexcept override {
+  bool wake() noexcept override {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = sys::write(wake_.get(), &one, sizeof one);
+    return sys::write(wake_.get(), &one, sizeof one) == sizeof one;
   }
 
  private:

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <new>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -87,9 +86,7 @@ class PortablePoller final : public Poller {
 
   std::span<const Ready> wait(std::chrono::nanoseconds timeout) override {
     const int count = sys::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), timeout_ms(timeout));
-    // No memory, or a limit of descriptors lowered to less than are watched (poll(2)): the next try must not come at
-    // once.
-    if (count < 0 && errno != EINTR) std::this_thread::sleep_for(kRest);
+    if (count < 0) rest_after_failed_wait();
     std::size_t found = 0;
     // From a place that moves on, so that those in front cannot keep those behind from their turn.
     for (std::size_t left = count < 0 ? 0 : static_cast<std::size_t>(count); left != 0 && found != kBatch; ++from_) {
@@ -105,7 +102,8 @@ class PortablePoller final : public Poller {
     return {ready_.data(), found};
   }
 
-  void wake() noexcept override { [[maybe_unused]] const ssize_t written = sys::write(wake_write_.get(), "", 1); }
+  // A pipe that is full has a wake-up in it.
+  bool wake() noexcept override { return sys::write(wake_write_.get(), "", 1) == 1 || errno == EAGAIN; }
 
  private:
   void consume_wake() {
@@ -116,7 +114,6 @@ class PortablePoller final : public Poller {
 
   // More than this many ready at once come with the next wait().
   static constexpr std::size_t kBatch = 256;
-  static constexpr std::chrono::milliseconds kRest{10};
   static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
 
   FileDescriptor wake_read_;
