@@ -10,33 +10,98 @@ namespace {
 
 // From this size on another thread's Bytes are shared, not copied: many connections may get the same.
 constexpr std::size_t kShareFrom = 1024;
+// From this size on a text is copied once, into a storage that the output then shares.
+constexpr std::size_t kShareTextFrom = 16 * 1024;
+// So many are worked off before others get their turn.
+constexpr int kRequestsAtOnce = 1024;
 
 }  // namespace
 
-// Posts the note that is asked for. Where there is no memory for one, the loop looks at all its connections.
-bool Connection::tell(Mailbox::Asked asked) noexcept {
-  if (asked == Mailbox::Asked::kPost && !queue().post(Note::about(Note::Kind::kMail, *this))) queue().lose();
-  return asked != Mailbox::Asked::kRefused;
+// Posts the note that is needed. Where there is no memory for one, the loop looks at all its connections.
+bool Connection::notify_loop(Requests::Added added) noexcept {
+  if (added == Requests::Added::kMustPost && !queue().post(Note::about(Note::Kind::kRequest, *this))) queue().lose();
+  return added != Requests::Added::kRefused;
 }
 
-bool Connection::wake() { return tell(mailbox_.wake()); }
-bool Connection::close() { return tell(mailbox_.close()); }
+bool Connection::wake() { return notify_loop(requests_.wake()); }
+bool Connection::close() { return notify_loop(requests_.close()); }
 
-template <class Add>
-bool Connection::ask_to_send(Add add) {
-  bool failed = false;
-  return tell(mailbox_.add(add, failed)) && !failed;
+bool Connection::add_request(Request* request) noexcept {
+  return request != nullptr && notify_loop(requests_.send(request));
 }
 
 bool Connection::send(Bytes bytes) {
   if (queue().on_loop_thread()) return send_here(&bytes, {});
-  if (bytes.size() < kShareFrom) return send_text(bytes.view());
-  return ask_to_send([&](Output& texts) { OutputAccess::share(texts, std::move(bytes)); });
+  if (bytes.empty()) return !closing();
+  if (bytes.size() < kShareFrom) return add_request(Request::copy(bytes.view(), queue().requests()));
+  return add_request(Request::share(std::move(bytes), queue().requests()));
 }
 
-bool Connection::send_text(std::string_view text) {
+bool Connection::send_text(std::string_view text) try {
   if (queue().on_loop_thread()) return send_here(nullptr, text);
-  return ask_to_send([&](Output& texts) { texts.append(text); });
+  if (text.empty()) return !closing();
+  if (text.size() < kShareTextFrom) return add_request(Request::copy(text, queue().requests()));
+  return add_request(Request::share(Bytes::copy(text), queue().requests()));
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+void Connection::take_requests() noexcept {
+  continues_ = false;
+  if (!requested_.empty() || wake_due_) return;  // those first
+  Requests::Taken taken = requests_.take();
+  requested_ = std::move(taken.list);
+  wake_due_ = taken.woken;
+}
+
+bool Connection::move_requested_output(Output& out) {
+  const bool up_to_wake = wake_due_ && !closing();
+  RequestPool::Returned returned(queue().requests());
+  for (int left = kRequestsAtOnce; left != 0 && !requested_.empty(); --left) {
+    Request& request = requested_.front();
+    if (up_to_wake && request.after_wake) break;
+    if (request.shared.empty()) [[likely]] {
+      out.append(request.text());
+    } else {
+      OutputAccess::share(out, request.shared);
+    }
+    requested_.pop()->recycle(returned);
+  }
+  return requested_.empty();
+}
+
+// What was sent behind a wake waits for its data call, while that may still come.
+bool Connection::may_move_request() const noexcept {
+  return !requested_.empty() && !(wake_due_ && requested_.front().after_wake && !closing());
+}
+
+bool Connection::take_due_wake() noexcept {
+  const bool now = wake_due_ && !closing() && (requested_.empty() || requested_.front().after_wake);
+  if (now) wake_due_ = false;
+  return now;
+}
+
+bool Connection::continue_next_turn() noexcept {
+  continues_ = continues_ || queue().post(Note::about(Note::Kind::kRequest, *this));
+  return continues_;
+}
+
+void Connection::put_requested_output_first() {
+  if (!wake_due_) {
+    Requests::Taken taken = requests_.take();
+    requested_.append(std::move(taken.list));
+    wake_due_ = taken.woken;
+  }
+  if (!may_move_request()) return;
+  if (pending_ == nullptr) pending_ = std::make_unique<SendQueue>();
+  unsent_ = true;
+  RequestPool::Returned returned(queue().requests());
+  while (!broken_ && may_move_request()) queue_request(returned);
+}
+
+void Connection::drop_requests() noexcept {
+  requested_.recycle(queue().requests());
+  requests_.take_output().recycle(queue().requests());
 }
 
 // In a callback of the loop's own: straight behind what is pending, so that it leaves before what that callback, or a
@@ -47,7 +112,7 @@ bool Connection::send_here(const Bytes* bytes, std::string_view text) noexcept {
     if (!unsent_ && !queue().post(Note::about(Note::Kind::kFlush, *this))) return false;
     if (pending_ == nullptr) pending_ = std::make_unique<SendQueue>();
     unsent_ = true;
-    if (mailbox_.has_texts() && !fetch_texts()) return false;
+    if (has_requested_output() && !fetch_requested_output()) return false;
     if (bytes != nullptr) {
       pending_->add(*bytes);
     } else {
@@ -59,19 +124,31 @@ bool Connection::send_here(const Bytes* bytes, std::string_view text) noexcept {
   }
 }
 
-// False when there is no memory for what other threads were told is sent: without that nothing may leave any more.
-bool Connection::fetch_texts() noexcept {
-  try {
-    for (auto texts = mailbox_.take_texts(); texts != nullptr; texts = std::move(texts->behind_wake))
-      pending_->take(texts->text, 0);
-  } catch (const std::bad_alloc&) {
-    broken_ = true;
-  }
+// All of it, what was sent behind a wake too. False when there is no memory for that.
+bool Connection::fetch_requested_output() noexcept {
+  requested_.append(requests_.take_output());
+  RequestPool::Returned returned(queue().requests());
+  while (!broken_ && !requested_.empty()) queue_request(returned);
   return !broken_;
 }
 
+// Other threads were told that it is sent: without memory for it nothing may leave any more.
+void Connection::queue_request(RequestPool::Returned& returned) noexcept {
+  const Request& request = requested_.front();
+  try {
+    if (request.shared.empty()) {
+      pending_->add_text(request.text());
+    } else {
+      pending_->add(request.shared);
+    }
+    requested_.pop()->recycle(returned);
+  } catch (const std::bad_alloc&) {
+    broken_ = true;
+  }
+}
+
 void Connection::keep(std::unique_ptr<Context> value) {
-  if (stage_ == Stage::kLingering || stage_ == Stage::kGone) return;
+  if (stage() == Stage::kLingering || stage() == Stage::kGone) return;
   context().swap(value);  // the one kept before is destroyed last: its destructor may look at the connection
 }
 
@@ -117,9 +194,9 @@ Sent Connection::flush() {
 }
 
 void Connection::request(Action action) noexcept {
-  if (action_ != Action::None) return;
-  action_ = action;
-  mailbox_.refuse();
+  if (this->action() != Action::None) return;
+  state_.action = static_cast<std::uint16_t>(action);
+  requests_.refuse();
 }
 
 void Connection::request_end() noexcept {
@@ -137,6 +214,13 @@ Error Connection::take_failure() noexcept {
   Error err = std::move(*failure_);
   failure_.reset();
   return err;
+}
+
+bool Connection::makes_no_progress(int unacknowledged) noexcept {
+  constexpr int kLooks = 60;
+  looks_in_vain_ = unacknowledged == unacknowledged_ ? static_cast<std::uint8_t>(looks_in_vain_ + 1) : 0;
+  unacknowledged_ = unacknowledged;
+  return looks_in_vain_ == kLooks;
 }
 
 void ConnectionList::add(Connection& c) noexcept {

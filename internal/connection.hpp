@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -8,9 +9,9 @@
 #include "evio/error.hpp"
 #include "evio/events.hpp"
 #include "internal/file_descriptor.hpp"
-#include "internal/mailbox.hpp"
 #include "internal/peer.hpp"
 #include "internal/poller.hpp"
+#include "internal/requests.hpp"
 #include "internal/send_queue.hpp"
 #include "internal/source.hpp"
 
@@ -38,20 +39,46 @@ class Connection final : public Peer, public Source {
 
   // What other threads asked for.
   /// True once no more data may be called and no send is taken: close() was called, or an action was asked for.
-  bool closing() const noexcept { return mailbox_.closed(); }
-  /// True while some of what send() took is on its way here.
-  bool sends_under_way() const noexcept { return mailbox_.has_texts(); }
-  Mailbox::Mail take_mail() noexcept { return mailbox_.take(); }
+  bool closing() const noexcept { return requests_.closed(); }
+  /// True while some of what other threads' send() took is not in the output yet.
+  bool has_requested_output() const noexcept { return requests_.has_output(requested_); }
+  bool has_taken_requests() const noexcept { return !requested_.empty(); }
+  /// True when `out` cannot just be written: there is output before it. One comparison, for it stands in the way of
+  /// every message.
+  bool has_other_output() const noexcept { return requests_.has_output(requested_, pending_.get()); }
+  /// Puts all of it into the output: what a callback has returned leaves behind it. Throws std::bad_alloc.
+  void put_requested_output_first();
+  /// Takes them in, unless some taken before are left: a note brought the loop here.
+  void take_requests() noexcept;
+  /// Moves what other threads sent, and was taken in, to the end of `out`: up to the wake that is due, if there is one,
+  /// and not too much at once. True when all is moved. Throws std::bad_alloc.
+  bool move_requested_output(Output& out);
+  /// True, once, when data is to be called now because of a wake that was taken in. Never while closing: see
+  /// take_last_wake().
+  bool take_due_wake() noexcept;
+  /// Has the loop look at the requests again on its next turn. False when there is no memory for the note.
+  bool continue_next_turn() noexcept;
+  bool continues_next_turn() const noexcept { return continues_; }
+  /// Forgets what other threads sent: the connection has failed.
+  void drop_requests() noexcept;
 
   // The socket.
   int fd() const noexcept { return fd_.get(); }
   FileDescriptor& descriptor() noexcept { return fd_; }
-  Stage stage() const noexcept { return stage_; }
-  void enter(Stage stage) noexcept { stage_ = stage; }
-  Interest interest() const noexcept { return interest_; }
-  void set_interest(Interest interest) noexcept { interest_ = interest; }
+  Stage stage() const noexcept { return state_.stage; }
+  void enter(Stage stage) noexcept { state_.stage = stage; }
+  Interest interest() const noexcept { return state_.interest; }
+  void set_interest(Interest interest) noexcept { state_.interest = interest; }
   bool reuses_input() const noexcept { return reuses_input_; }
   void apply(const Options& options) noexcept;
+
+  /// True for an open connection that is watched for input and has no action to take.
+  bool only_reads() const noexcept {
+    constexpr State kReading{Stage::kOpen, Interest::kRead, 0};
+    return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
+  }
+  /// True when there is no output to write first, and nobody has called close().
+  bool may_read() const noexcept { return requests_.open_and_nothing(pending_.get()); }
 
   // The output.
   /// True while there is output that the socket has not taken.
@@ -70,14 +97,16 @@ class Connection final : public Peer, public Source {
   }
 
   // The end.
-  Action action() const noexcept { return action_; }
+  Action action() const noexcept { return static_cast<Action>(state_.action); }
   /// Asks for Close or Detach; the first one stays.
   void request(Action action) noexcept;
   /// Asks for Close because the peer, or the server, has come to its end.
   void request_end() noexcept;
   /// True, once, when a wake was asked for before request_end(), and nothing had closed the connection before that:
   /// then it still has its data call.
-  bool take_last_wake() noexcept { return std::exchange(heeds_wake_, false) && mailbox_.take_wake(); }
+  bool take_last_wake() noexcept {
+    return std::exchange(heeds_wake_, false) && (std::exchange(wake_due_, false) || requests_.take_wake());
+  }
   /// The connection is over because of this; the first one stays.
   void fail(Error err) noexcept;
   /// Says that the peer's end of the stream, or an error, was read or met: there is no one left to linger for.
@@ -88,6 +117,9 @@ class Connection final : public Peer, public Source {
   void drop_context() noexcept { context().reset(); }
   Clock::time_point linger_until() const noexcept { return linger_until_; }
   void linger_until(Clock::time_point end) noexcept { linger_until_ = end; }
+  /// Called about once a second while lingering, with how much the peer has not acknowledged yet: true when that has
+  /// stayed the same for a minute. The peer is gone then, or does not read.
+  bool makes_no_progress(int unacknowledged) noexcept;
 
   /// The handle that callbacks get. They may assign to it or move it away: it is mended here, and the loop has a hold
   /// of its own besides.
@@ -107,24 +139,35 @@ class Connection final : public Peer, public Source {
  private:
   friend class ConnectionList;
 
+  // One comparison tells that the connection reads and does nothing else.
+  struct State {
+    Stage stage = Stage::kAccepted;
+    Interest interest = Interest::kUnregistered;
+    std::uint16_t action = 0;  // an Action
+  };
+
   void keep(std::unique_ptr<Context> context) override;
   bool send_here(const Bytes* bytes, std::string_view text) noexcept;
-  bool fetch_texts() noexcept;
-  template <class Add>
-  bool ask_to_send(Add add);
-  bool tell(Mailbox::Asked asked) noexcept;
+  bool fetch_requested_output() noexcept;
+  void queue_request(RequestPool::Returned& returned) noexcept;
+  bool may_move_request() const noexcept;
+  bool add_request(Request* request) noexcept;
+  bool notify_loop(Requests::Added added) noexcept;
 
-  // Small ones first: they lie in what Source and the mailbox leave free.
-  Stage stage_ = Stage::kAccepted;
-  Interest interest_ = Interest::kUnregistered;
+  // Small ones first: they lie in what Source leaves free.
+  State state_;
   bool reuses_input_ = false;
   bool cut_off_ = false;
   bool unsent_ = false;
   bool heeds_wake_ = false;
-  bool broken_ = false;  // some of its output is lost
-  [[no_unique_address]] Mailbox mailbox_;
+  bool wake_due_ = false;   // taken from requests_, and data not called yet
+  bool continues_ = false;  // a note of the loop's own, about requested_, is under way
+  bool broken_ = false;     // some of its output is lost
+  std::uint8_t looks_in_vain_ = 0;
+  Requests requests_;
+  RequestList requested_;  // taken from there, and not in the output yet
   FileDescriptor fd_;
-  Action action_ = Action::None;
+  int unacknowledged_ = 0;
   std::unique_ptr<SendQueue> pending_;
   Conn self_;
   std::unique_ptr<Error> failure_;

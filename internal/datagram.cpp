@@ -80,8 +80,13 @@ void DatagramRoute::address(msghdr& message) noexcept {
 }
 
 bool Datagram::send_text(std::string_view text) {
-  const NoteQueue::Guard guard(queue());
-  return guard.entered() && socket_->send(route_, text);
+  DatagramRoute route = route_;
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  route.address(message);
+  return queue().on_loop_thread() ? socket_->send(message) : port_->send(message);
 }
 
 void Datagram::renew(std::uint64_t id, Addr local, const DatagramRoute& route) {

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "internal/datagram_port.hpp"
 #include "internal/peer.hpp"
 #include "internal/socket_address.hpp"
 #include "internal/syscalls.hpp"
@@ -35,9 +36,10 @@ struct DatagramRoute {
 class Datagram final : public Peer {
  public:
   Datagram(std::uint64_t id, Ref<NoteQueue> queue, int addr_index, Addr local, const DatagramRoute& route,
-           DatagramSocket& socket)
+           Ref<DatagramPort> port, DatagramSocket& socket)
       : Peer(id, std::move(queue), addr_index, std::move(local), route.peer.to_addr(Network::kUdp)),
         route_(route),
+        port_(std::move(port)),
         socket_(&socket) {}
 
   bool wake() override { return false; }
@@ -54,7 +56,8 @@ class Datagram final : public Peer {
   void keep(std::unique_ptr<Context>) override {}
 
   DatagramRoute route_;
-  DatagramSocket* socket_;  // alive while the queue can be entered
+  Ref<DatagramPort> port_;
+  DatagramSocket* socket_;  // the loop's: for its own thread
 };
 
 }  // namespace evio::internal

@@ -8,8 +8,12 @@
 
 namespace evio::internal {
 
-DatagramSocket::DatagramSocket(int fd, int addr_index, Addr bound, Ref<NoteQueue> queue)
-    : Source(Kind::kDatagrams), fd_(fd), addr_index_(addr_index), bound_(std::move(bound)), queue_(std::move(queue)) {
+DatagramSocket::DatagramSocket(FileDescriptor fd, int addr_index, Addr bound, Ref<NoteQueue> queue)
+    : Source(Kind::kDatagrams),
+      port_(new DatagramPort(std::move(fd))),
+      addr_index_(addr_index),
+      bound_(std::move(bound)),
+      queue_(std::move(queue)) {
   for (Slot& slot : slots_) renew_input(slot);
 }
 
@@ -35,7 +39,7 @@ std::size_t DatagramSocket::receive_raw() {
     header.msg_controllen = slot.control.size();
   }
   // An error, such as ICMP's word of a peer that is gone, concerns no datagram here; reading it has cleared it.
-  const int count = sys::recvmmsg(fd_, messages_.data(), kBatch, MSG_DONTWAIT);
+  const int count = sys::recvmmsg(fd(), messages_.data(), kBatch, MSG_DONTWAIT);
   count_ = count < 0 ? 0 : static_cast<std::size_t>(count);
   handled_ = answered_ = 0;
   return count_;
@@ -53,8 +57,8 @@ void DatagramSocket::name(std::size_t count, std::uint64_t first_id) {
     if (peer != nullptr && peer->unshared()) {
       peer->renew(first_id + i, std::move(local), slot.route);
     } else {
-      slot.self =
-          PeerAccess::adopt(new Datagram(first_id + i, queue_, addr_index_, std::move(local), slot.route, *this));
+      slot.self = PeerAccess::adopt(
+          new Datagram(first_id + i, queue_, addr_index_, std::move(local), slot.route, port_, *this));
     }
   }
 }
@@ -96,7 +100,7 @@ Sent DatagramSocket::answer() noexcept {
       answers[count++] = answer_of(slots_[i]);
     }
     if (count == 0) break;
-    const int sent = sys::sendmmsg(fd_, answers.data(), count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int sent = sys::sendmmsg(fd(), answers.data(), count, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       blocked_ = true;
       return Sent::kBlocked;
@@ -118,14 +122,9 @@ void DatagramSocket::recycle() noexcept {
   count_ = handled_ = answered_ = 0;
 }
 
-bool DatagramSocket::send(DatagramRoute route, std::string_view text) {
-  if (queue_->on_loop_thread() && has_answers() && answer() == Sent::kBlocked) return false;
-  iovec part{const_cast<char*>(text.data()), text.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  route.address(message);
-  return sys::sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+bool DatagramSocket::send(const msghdr& message) noexcept {
+  if (closed_ || (has_answers() && answer() == Sent::kBlocked)) return false;
+  return port_->send(message);
 }
 
 }  // namespace evio::internal

@@ -8,6 +8,7 @@
 #include "evio/output.hpp"
 #include "internal/block.hpp"
 #include "internal/datagram.hpp"
+#include "internal/datagram_port.hpp"
 #include "internal/poller.hpp"
 #include "internal/send_queue.hpp"
 #include "internal/source.hpp"
@@ -15,15 +16,23 @@
 namespace evio::internal {
 
 /// One datagram socket as its loop sees it: takes in a batch of datagrams with one recvmmsg(2), and sends the answers,
-/// in the order of what they answer, with one sendmmsg(2). The listener owns the descriptor. Thread-safety: its loop's
-/// thread; send() any thread that has entered the loop's queue.
+/// in the order of what they answer, with one sendmmsg(2). Thread-safety: its loop's thread.
 class DatagramSocket : public Source {
  public:
   static constexpr std::size_t kBatch = 16;
 
-  DatagramSocket(int fd, int addr_index, Addr bound, Ref<NoteQueue> queue);
+  DatagramSocket(FileDescriptor fd, int addr_index, Addr bound, Ref<NoteQueue> queue);
+  ~DatagramSocket() { close(); }
+  DatagramSocket(const DatagramSocket&) = delete;
+  DatagramSocket& operator=(const DatagramSocket&) = delete;
 
-  int fd() const noexcept { return fd_; }
+  int fd() const noexcept { return port_->fd(); }
+  /// Closes the socket: no thread's datagram leaves any more. The poller must not know it then.
+  void close() noexcept {
+    port_->close();
+    closed_ = true;
+  }
+  bool closed() const noexcept { return closed_; }
 
   /// Takes in a batch; the one before must be answered. Returns how many datagrams; 0 when there is none, which leaves
   /// errno. Throws std::bad_alloc.
@@ -53,7 +62,7 @@ class DatagramSocket : public Source {
   void recycle() noexcept;
 
   /// Sends one datagram, behind the answers of a batch in hand when called in one of its callbacks.
-  bool send(DatagramRoute route, std::string_view text);
+  bool send(const msghdr& message) noexcept;
 
   /// What the poller watches it for.
   Interest interest = Interest::kUnregistered;
@@ -83,7 +92,7 @@ class DatagramSocket : public Source {
   void renew_input(Slot& slot);
   mmsghdr answer_of(Slot& slot) noexcept;
 
-  int fd_;
+  Ref<DatagramPort> port_;
   int addr_index_;
   Addr bound_;
   Ref<NoteQueue> queue_;
@@ -94,6 +103,7 @@ class DatagramSocket : public Source {
   std::size_t handled_ = 0;   // of them, from the front, had their callback
   std::size_t answered_ = 0;  // of those, from the front, are answered
   bool blocked_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace evio::internal

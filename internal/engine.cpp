@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "internal/address_spec.hpp"
+#include "internal/loop_threads.hpp"
 #include "internal/sigpipe.hpp"
 
 namespace evio::internal {
@@ -31,21 +32,6 @@ Error cannot_start(std::error_code code) {
   return Error(code, "serve: cannot start a loop's thread: " + code.message());
 }
 
-// Threads that are joined whatever happens.
-class Crew {
- public:
-  ~Crew() {
-    for (std::thread& thread : threads_) thread.join();
-  }
-  template <class Work>
-  void add(Work work) {
-    threads_.emplace_back(work);
-  }
-
- private:
-  std::vector<std::thread> threads_;
-};
-
 }  // namespace
 
 Engine::Engine(Events events)
@@ -66,10 +52,8 @@ Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable)
     if (auto err = parse_address(addrs[i], specs[i])) return err;
     portable = portable || specs[i].portable;
   }
-  for (const AddressSpec& spec : specs) {
-    if (auto err = listeners_.emplace_back().open(spec, num_loops_)) return err;
-    server_->addrs.push_back(listeners_.back().addr());
-  }
+  if (auto err = listeners_.open(specs, num_loops_)) return err;
+  for (const Listener& listener : listeners_.all()) server_->addrs.push_back(listener.addr());
   return {};
 }
 
@@ -78,7 +62,8 @@ Error Engine::make_loops(bool portable) {
     Error err;
     auto poller = portable ? make_portable_poller(err) : make_epoll_poller(err);
     if (err) return Error(err.code(), "serve: loop " + std::to_string(i) + ": " + err.message());
-    const auto& loop = loops_.emplace_back(std::make_unique<Loop>(i, std::move(poller), events_, *server_, balancer_));
+    const auto& loop =
+        loops_.emplace_back(std::make_unique<Loop>(i, std::move(poller), events_, *server_, listeners_, balancer_));
     server_->queues.push_back(loop->queue());
     if (auto problem = connect(*loop, i)) return problem;
   }
@@ -87,15 +72,15 @@ Error Engine::make_loops(bool portable) {
 
 // Gives a loop its share of the sockets.
 Error Engine::connect(Loop& loop, int index) {
-  for (std::size_t i = 0; i != listeners_.size(); ++i) {
-    const Listener& listener = listeners_[i];
+  for (std::size_t i = 0; i != listeners_.all().size(); ++i) {
+    Listener& listener = listeners_.all()[i];
     const int addr_index = static_cast<int>(i);
-    for (const Listener::Socket& socket : listener.sockets()) {
+    for (Listener::Socket& socket : listener.sockets()) {
       std::error_code err;
       if (listener.network() == Network::kUdp) {
         // Without reuseport a datagram socket belongs to one loop: its datagrams would overtake each other in several.
         const int owner = socket.loop == Listener::kEveryLoop ? addr_index % num_loops_ : socket.loop;
-        if (owner == index) err = loop.receive(socket.fd.get(), addr_index, socket.addr);
+        if (owner == index) err = loop.receive(std::move(socket.fd), addr_index, socket.addr);
       } else if (socket.loop == Listener::kEveryLoop || socket.loop == index) {
         Acceptor acceptor;
         acceptor.fd = socket.fd.get();
@@ -121,23 +106,24 @@ bool Engine::serving() {
   return !server_->shutting_down();
 }
 
+// Every thread there will be is there before `serving` is called: what cannot start says so before anybody is told that
+// the server runs.
 Error Engine::run() {
-  if (!serving()) return {};
-  const SigpipeBlocked no_sigpipe;
+  LoopThreads threads;
   try {
-    Crew crew;
-    try {
-      for (int i = 1; i < num_loops_; ++i) crew.add([&loop = *loops_[static_cast<std::size_t>(i)]] { loop.run(); });
-    } catch (...) {
-      server_->shut_down();  // those that run must end before the crew can be joined
-      throw;
-    }
-    loops_.front()->run();
+    for (int i = 1; i < num_loops_; ++i) threads.add(*loops_[static_cast<std::size_t>(i)]);
   } catch (const std::system_error& e) {
     return cannot_start(e.code());
   } catch (const std::bad_alloc&) {
     return cannot_start(std::make_error_code(std::errc::not_enough_memory));
   }
+  if (!serving()) return {};
+  threads.go();
+  {
+    const SigpipeBlocked no_sigpipe;
+    loops_.front()->run();
+  }
+  threads.join();
   server_->rethrow();
   return {};
 }

@@ -8,7 +8,7 @@
 #include "evio/error.hpp"
 #include "evio/events.hpp"
 #include "internal/balancer.hpp"
-#include "internal/listener.hpp"
+#include "internal/listener_set.hpp"
 #include "internal/loop.hpp"
 #include "internal/server_state.hpp"
 
@@ -35,7 +35,7 @@ class Engine {
   int num_loops_;
   Balancer balancer_;
   std::shared_ptr<ServerState> server_ = std::make_shared<ServerState>();
-  std::vector<Listener> listeners_;
+  ListenerSet listeners_;
   std::vector<std::unique_ptr<Loop>> loops_;
 };
 

@@ -110,6 +110,18 @@ Error Listener::open(const AddressSpec& spec, int loops) {
   return network_ == Network::kUnix ? open_unix(spec) : open_internet(spec, loops);
 }
 
+// shutdown(2) ends the listening of every copy of the socket, close(2) of this process' alone. Datagram sockets belong
+// to one loop each, which closes them.
+void Listener::refuse_newcomers() noexcept {
+  if (network_ == Network::kUdp) return;
+  for (const Socket& socket : sockets_) sys::shutdown(socket.fd.get(), SHUT_RDWR);
+  file_ = {};
+}
+
+void Listener::close() noexcept {
+  for (Socket& socket : sockets_) socket.fd.close();
+}
+
 Error Listener::open_unix(const AddressSpec& spec) {
   const SocketAddress address = SocketAddress::unix_path(spec.path);
   if (auto err = clear_path(spec, address)) return err;

@@ -31,7 +31,7 @@ class SocketFile {
 };
 
 /// One address being listened on: all its sockets. A name with addresses of both families has a socket for each; with
-/// reuseport each loop has sockets of its own. Thread-safety: one thread.
+/// reuseport each loop has sockets of its own. Thread-safety: one thread; refuse_newcomers() beside loops that accept.
 class Listener {
  public:
   struct Socket {
@@ -46,11 +46,15 @@ class Listener {
 
   /// Binds and listens. An error names the address and leaves nothing behind.
   Error open(const AddressSpec& spec, int loops);
+  /// Connecting fails from now on, and a unix path is free again. Loops may still watch the sockets.
+  void refuse_newcomers() noexcept;
+  /// Closes the sockets.
+  void close() noexcept;
 
   Network network() const noexcept { return network_; }
   /// What the address has become: with the real port.
   const Addr& addr() const noexcept { return sockets_.front().addr; }
-  const std::vector<Socket>& sockets() const noexcept { return sockets_; }
+  std::vector<Socket>& sockets() noexcept { return sockets_; }
   bool reuse_port() const noexcept { return reuse_port_; }
 
  private:

@@ -11,9 +11,11 @@ using std::chrono::nanoseconds;
 
 }  // namespace
 
-Loop::Loop(int index, std::unique_ptr<Poller> poller, const Events& events, ServerState& server, Balancer& balancer)
+Loop::Loop(int index, std::unique_ptr<Poller> poller, const Events& events, ServerState& server, ListenerSet& listeners,
+           Balancer& balancer)
     : events_(events),
       server_(server),
+      listeners_(listeners),
       balancer_(balancer),
       index_(index),
       poller_(std::move(poller)),
@@ -60,7 +62,7 @@ nanoseconds Loop::time_to_wait() const {
 void Loop::run_timers() {
   if (next_tick_ == kNever && next_resume_ == kNever && lingering_.empty()) return;
   const Clock::time_point now = Clock::now();
-  while (!lingering_.empty() && lingering_.first()->linger_until() <= now) let_go(*lingering_.first());
+  look_at_lingering(now);
   if (stopping_ && next_look_ <= now) let_go_of_acknowledged(now);
   if (next_resume_ <= now) resume_all(now);
   if (next_tick_ <= now && !server_.shutting_down()) tick();

@@ -12,6 +12,7 @@
 #include "internal/connection.hpp"
 #include "internal/datagram_socket.hpp"
 #include "internal/input_buffer.hpp"
+#include "internal/listener_set.hpp"
 #include "internal/note_queue.hpp"
 #include "internal/poller.hpp"
 #include "internal/server_state.hpp"
@@ -28,7 +29,8 @@ namespace evio::internal {
 /// at once, or kWait. Thread-safety: set up by the engine; from run() on all of it belongs to the thread in run().
 class Loop {
  public:
-  Loop(int index, std::unique_ptr<Poller> poller, const Events& events, ServerState& server, Balancer& balancer);
+  Loop(int index, std::unique_ptr<Poller> poller, const Events& events, ServerState& server, ListenerSet& listeners,
+       Balancer& balancer);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -36,8 +38,8 @@ class Loop {
   const Ref<NoteQueue>& queue() const noexcept { return queue_; }
   /// Watches a listening socket; it stays the caller's.
   std::error_code listen(const Acceptor& acceptor);
-  /// Serves a datagram socket; it stays the caller's.
-  std::error_code receive(int fd, int addr_index, const Addr& addr);
+  /// Serves a datagram socket, which is the loop's from now on.
+  std::error_code receive(FileDescriptor fd, int addr_index, const Addr& addr);
 
   /// Runs until the server shuts down and everything is closed.
   void run();
@@ -48,6 +50,10 @@ class Loop {
 
   // How long a listener, or a datagram socket, rests when the system has run out of descriptors or memory.
   static constexpr std::chrono::milliseconds kPause{100};
+
+  // After Close the peer may still be sending: closing at once would answer with a reset, which can destroy what it has
+  // not read yet. So its input is discarded for this long, or until it ends before (RFC 1122, 4.2.2.13).
+  static constexpr std::chrono::seconds kLinger{1};
 
   enum class Step : std::uint8_t {
     kWait,
@@ -62,6 +68,10 @@ class Loop {
     kDetach,
     kLinger
   };
+
+  // Whose output it is: a callback's leaves behind what other threads had sent before, which is what the loop sends for
+  // them; the answer to a wake leaves before what was sent behind that wake.
+  enum class Producer : std::uint8_t { kCallback, kWokenCallback, kOtherThread };
 
   // loop.cpp: the turn and timers
   void turn();
@@ -79,16 +89,17 @@ class Loop {
   void stop_listening();
   bool ended();
   void end();
-  static bool has_unacknowledged(const Connection& c);
+  static int unacknowledged(const Connection& c);
   bool lingers(const Connection& c) const;
+  void look_at_lingering(Clock::time_point now);
   void let_go(Connection& c);
   void let_go_of_acknowledged(Clock::time_point now);
 
   // loop_notes.cpp
-  void work_off_notes();
+  bool work_off_notes();
   void work_off(const Note& note);
-  void read_mail(Connection& c) noexcept;
-  void send(Connection& c, Output& text) noexcept;
+  void read_requests(Connection& c) noexcept;
+  void send_requested(Connection& c) noexcept;
   void look_around();
 
   // loop_accept.cpp
@@ -108,21 +119,22 @@ class Loop {
   Step out_of_memory(Connection& c) noexcept;
   EVIO_HOT static Step first_step(const Connection& c) noexcept;
   EVIO_HOT Step read(Connection& c);
-  EVIO_HOT Step deliver(Connection& c, const Bytes& in);
-  EVIO_HOT Step settle(Connection& c, Action action);
-  EVIO_HOT Step transmit(Connection& c);
+  EVIO_HOT Step deliver(Connection& c, const Bytes& in, Producer producer);
+  EVIO_HOT Step settle(Connection& c, Action action, Producer producer);
+  EVIO_HOT Step transmit(Connection& c, Producer producer);
   EVIO_HOT Step rest(Connection& c);
-  EVIO_HOT Step watch(Connection& c, Interest interest);
 
   // loop_connection.cpp: the other steps of a connection's life
   Step open(Connection& c);
   Step read_nothing(Connection& c, ssize_t n);
   Step thrown(Connection& c);
-  Step transmit_slowly(Connection& c);
+  Step transmit_slowly(Connection& c, Producer producer);
   Step keep_rest(Connection& c, ssize_t written);
   Step transmitted(Connection& c, Sent sent);
   Step write(Connection& c);
-  Step change_interest(Connection& c, Interest interest);
+  static Step first_step_slowly(const Connection& c) noexcept;
+  Step rest_slowly(Connection& c);
+  Step watch(Connection& c, Interest interest);
   Step act(Connection& c);
   Step salvage(Connection& c);
   Step close(Connection& c);
@@ -141,9 +153,12 @@ class Loop {
   void answer(DatagramSocket& socket);
   void watch(DatagramSocket& socket);
   void pause(DatagramSocket& socket);
+  void forget(DatagramSocket& socket);
+  void retire(DatagramSocket& socket);
 
   const Events& events_;
   ServerState& server_;
+  ListenerSet& listeners_;
   Balancer& balancer_;
   const int index_;
   std::unique_ptr<Poller> poller_;
@@ -157,7 +172,7 @@ class Loop {
   std::vector<std::unique_ptr<DatagramSocket>> datagrams_;
   std::vector<Conn> accepted_;             // for this loop, in this turn
   std::array<char, 16 * 1024> discarded_;  // what is read to be thrown away
-  std::array<Note, 64> notes_;
+  std::array<Note, 256> notes_;            // as many as a turn works off
   std::vector<Note> own_notes_;
   std::minstd_rand random_;
   Clock::time_point next_tick_ = kNever;

@@ -4,9 +4,6 @@
 namespace evio::internal {
 namespace {
 
-// After Close the peer may still be sending: closing at once would answer with a reset, which can destroy what it has
-// not read yet. So its input is discarded for this long, unless it ends before (RFC 1122, 4.2.2.13).
-constexpr std::chrono::seconds kLinger{1};
 // Discarding goes on at most this long before others get their turn.
 constexpr int kDiscardedReads = 64;
 
@@ -33,7 +30,7 @@ Loop::Step Loop::open(Connection& c) {
     }
     c.apply(options);
   }
-  return settle(c, action);
+  return settle(c, action, Producer::kCallback);
 }
 
 // read(2) had no bytes to give.
@@ -48,11 +45,14 @@ Loop::Step Loop::read_nothing(Connection& c, ssize_t n) {
 }
 
 // Output of several pieces, or behind output that waits.
-Loop::Step Loop::transmit_slowly(Connection& c) { return transmitted(c, c.transmit(out_)); }
+Loop::Step Loop::transmit_slowly(Connection& c, Producer producer) {
+  if (producer == Producer::kCallback && c.has_requested_output()) c.put_requested_output_first();
+  return transmitted(c, c.transmit(out_));
+}
 
 // write(2) has not taken everything.
 Loop::Step Loop::keep_rest(Connection& c, ssize_t written) {
-  if (written < 0 && errno == EINTR) return transmit_slowly(c);
+  if (written < 0 && errno == EINTR) return transmitted(c, c.transmit(out_));
   return transmitted(c, c.keep_rest(out_, written));
 }
 
@@ -64,7 +64,26 @@ Loop::Step Loop::transmitted(Connection& c, Sent sent) {
   return Step::kSalvage;
 }
 
-Loop::Step Loop::change_interest(Connection& c, Interest interest) {
+Loop::Step Loop::first_step_slowly(const Connection& c) noexcept {
+  switch (c.stage()) {
+    case Connection::Stage::kOpen:
+      if (c.blocked()) return Step::kWrite;
+      return c.closing() ? Step::kAct : Step::kRead;  // closing: close() was called, and its note comes too late
+    case Connection::Stage::kLingering:
+      return Step::kLinger;
+    default:
+      return Step::kWait;  // gone earlier in this turn
+  }
+}
+
+Loop::Step Loop::rest_slowly(Connection& c) {
+  if (c.blocked()) return c.unsent() ? Step::kWrite : watch(c, Interest::kWrite);
+  if (c.action() != Action::None) return Step::kAct;
+  return watch(c, Interest::kRead);
+}
+
+Loop::Step Loop::watch(Connection& c, Interest interest) {
+  if (c.interest() == interest) return Step::kWait;
   const bool known = c.interest() != Interest::kUnregistered;
   Source* const tag = &c;
   const auto code = known ? poller_->modify(c.fd(), interest, tag) : poller_->add(c.fd(), interest, tag);
@@ -129,8 +148,12 @@ Loop::Step Loop::write(Connection& c) {
 }
 
 Loop::Step Loop::act(Connection& c) {
-  // Those sends come with their notes, and each of them leads here again.
-  if (c.sends_under_way()) return watch(c, Interest::kNothing);
+  if (c.has_requested_output()) {
+    if (c.continues_next_turn()) return Step::kWait;
+    c.take_requests();
+    if (!c.move_requested_output(out_)) c.continue_next_turn();
+    return settle(c, Action::None, Producer::kOtherThread);
+  }
   if (c.take_last_wake()) return Step::kWake;
   return c.action() == Action::Detach && !c.has_failed() ? Step::kDetach : Step::kClose;
 }
@@ -162,8 +185,7 @@ Loop::Step Loop::salvage(Connection& c) {
 // The connection is no longer the server's.
 void Loop::leave(Connection& c) {
   c.request(Action::Close);
-  while (c.take_mail().more) {  // after a failure there may be some: it comes too late
-  }
+  c.drop_requests();  // after a failure there may be some: it comes too late
   c.enter(Connection::Stage::kGone);
   open_.remove(c);
   balancer_.release(index_);

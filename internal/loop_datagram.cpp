@@ -2,10 +2,10 @@
 
 namespace evio::internal {
 
-std::error_code Loop::receive(int fd, int addr_index, const Addr& addr) {
-  auto& socket = *datagrams_.emplace_back(std::make_unique<DatagramSocket>(fd, addr_index, addr, queue_));
+std::error_code Loop::receive(FileDescriptor fd, int addr_index, const Addr& addr) {
+  auto& socket = *datagrams_.emplace_back(std::make_unique<DatagramSocket>(std::move(fd), addr_index, addr, queue_));
   socket.interest = Interest::kRead;
-  return poller_->add(fd, Interest::kRead, static_cast<Source*>(&socket));
+  return poller_->add(socket.fd(), Interest::kRead, static_cast<Source*>(&socket));
 }
 
 // A batch of datagrams, one data call each, or the rest of the answers to the batch before.
@@ -13,7 +13,7 @@ void Loop::read_datagrams(DatagramSocket& socket) try {
   if (socket.blocked()) {
     socket.answer();
   } else {
-    if (stopping_) return watch(socket);  // it is done, and not to be heard of again
+    if (stopping_) return;  // closed earlier in this turn
     const std::size_t count = socket.receive([this](std::size_t n) { return server_.next_ids(n); });
     for (std::size_t i = 0; i != count && !server_.shutting_down(); ++i) {
       hear_datagram(socket, i);
@@ -31,11 +31,22 @@ void Loop::read_datagrams(DatagramSocket& socket) try {
   pause(socket);
 }
 
+// Not watched at all meanwhile: what a poller always reports, a failure or a hang-up, would keep the loop busy.
 void Loop::pause(DatagramSocket& socket) {
-  poller_->modify(socket.fd(), Interest::kNothing, static_cast<Source*>(&socket));
-  socket.interest = Interest::kNothing;
+  forget(socket);
   socket.resume_at = Clock::now() + kPause;
   next_resume_ = std::min(next_resume_, socket.resume_at);
+}
+
+void Loop::forget(DatagramSocket& socket) {
+  if (socket.interest != Interest::kUnregistered) poller_->remove(socket.fd());
+  socket.interest = Interest::kUnregistered;
+}
+
+void Loop::retire(DatagramSocket& socket) {
+  if (socket.closed()) return;
+  forget(socket);
+  socket.close();
 }
 
 void Loop::hear_datagram(DatagramSocket& socket, std::size_t i) {
@@ -58,14 +69,14 @@ void Loop::answer(DatagramSocket& socket) {
 }
 
 void Loop::watch(DatagramSocket& socket) {
-  if (stopping_ && !socket.blocked()) {
-    poller_->remove(socket.fd());
-    return;
-  }
+  if (stopping_ && !socket.blocked()) return retire(socket);
   if (socket.resume_at != kNever) return;  // paused
   const Interest interest = socket.blocked() ? Interest::kWrite : Interest::kRead;
   if (interest == socket.interest) return;
-  poller_->modify(socket.fd(), interest, static_cast<Source*>(&socket));
+  const bool known = socket.interest != Interest::kUnregistered;
+  Source* const tag = &socket;
+  const auto failed = known ? poller_->modify(socket.fd(), interest, tag) : poller_->add(socket.fd(), interest, tag);
+  if (failed) return pause(socket);
   socket.interest = interest;
 }
 

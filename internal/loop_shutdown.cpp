@@ -20,9 +20,8 @@ void Loop::begin_shutdown() {
   stop_listening();
   // No send is taken any more; those taken before are all in the queue.
   for (Connection* c = open_.first(); c != nullptr; c = ConnectionList::next(*c)) c->request_end();
-  do {
-    work_off_notes();
-  } while (more_notes_ || !queue_->own().empty());
+  while (work_off_notes()) {
+  }
   for (Connection *c = open_.first(), *next = nullptr; c != nullptr; c = next) {
     next = ConnectionList::next(*c);
     dispatch(*c, !c->blocked() ? Step::kAct : c->take_last_wake() ? Step::kWake : Step::kWait);
@@ -30,14 +29,17 @@ void Loop::begin_shutdown() {
   let_go_of_acknowledged(now);
 }
 
+// Newcomers are refused at once, by whichever loop comes here first; the last one closes the sockets.
 void Loop::stop_listening() {
   next_tick_ = next_resume_ = kNever;
+  listeners_.refuse_newcomers();
   for (const auto& acceptor : acceptors_) {
     if (acceptor->resume_at == kNever) poller_->remove(acceptor->fd);
     acceptor->resume_at = kNever;
   }
+  listeners_.leave();
   for (const auto& socket : datagrams_) {
-    if (!socket->blocked()) poller_->remove(socket->fd());
+    if (!socket->blocked()) retire(*socket);
   }
 }
 
@@ -59,17 +61,36 @@ void Loop::end() {
   bury();
 }
 
-// True while the kernel still holds output that the peer has not acknowledged (tcp(7): SIOCOUTQ). What a unix socket
-// has taken is with its peer already.
-bool Loop::has_unacknowledged(const Connection& c) {
+// How much of the output the kernel still holds, since the peer has not acknowledged it (tcp(7): SIOCOUTQ). What a unix
+// socket has taken is with its peer already.
+int Loop::unacknowledged(const Connection& c) {
   int bytes = 0;
-  return c.remote().network() == "tcp" && sys::ioctl(c.fd(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
+  return c.remote().network() == "tcp" && sys::ioctl(c.fd(), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 // When the server shuts down, only what is still on its way makes a connection wait.
 bool Loop::lingers(const Connection& c) const {
   if (c.is_cut_off()) return false;
-  return !stopping_ || (events_.drain_timeout.count() > 0 && has_unacknowledged(c));
+  return !stopping_ || (events_.drain_timeout.count() > 0 && unacknowledged(c) != 0);
+}
+
+// Those whose second is over. As long as the peer has not acknowledged everything, and goes on acknowledging, the
+// connection gets another one: closing it now could destroy what the peer has not received yet.
+void Loop::look_at_lingering(Clock::time_point now) {
+  while (!lingering_.empty() && lingering_.first()->linger_until() <= now) {
+    Connection& c = *lingering_.first();
+    const int left = stopping_ ? 0 : unacknowledged(c);
+    if (left == 0) {
+      let_go(c);
+    } else if (c.makes_no_progress(left)) {
+      sys::reset_on_close(c.fd());
+      let_go(c);
+    } else {
+      lingering_.remove(c);
+      c.linger_until(now + kLinger);
+      lingering_.add(c);
+    }
+  }
 }
 
 void Loop::let_go(Connection& c) {
@@ -81,7 +102,7 @@ void Loop::let_go(Connection& c) {
 void Loop::let_go_of_acknowledged(Clock::time_point now) {
   for (Connection *c = lingering_.first(), *next = nullptr; c != nullptr; c = next) {
     next = ConnectionList::next(*c);
-    if (!has_unacknowledged(*c)) let_go(*c);
+    if (unacknowledged(*c) == 0) let_go(*c);
   }
   next_look_ = now + kLook;
 }

@@ -44,9 +44,9 @@ Loop::Step Loop::take(Connection& c, Step step) {
     case Step::kRead:
       return read(c);
     case Step::kWake:
-      return deliver(c, {});
+      return deliver(c, {}, Producer::kWokenCallback);
     case Step::kSettle:
-      return settle(c, Action::None);
+      return settle(c, Action::None, Producer::kOtherThread);
     case Step::kWrite:
       return write(c);
     case Step::kAct:

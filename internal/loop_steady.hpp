@@ -10,38 +10,24 @@
 namespace evio::internal {
 
 inline Loop::Step Loop::first_step(const Connection& c) noexcept {
-  switch (c.stage()) {
-    case Connection::Stage::kOpen:
-      if (c.blocked()) return Step::kWrite;
-      return c.closing() ? Step::kAct : Step::kRead;  // closing: a note about it is on its way, and comes too late
-    case Connection::Stage::kLingering:
-      return Step::kLinger;
-    default:
-      return Step::kWait;  // gone earlier in this turn
-  }
-}
-
-inline Loop::Step Loop::watch(Connection& c, Interest interest) {
-  if (c.interest() == interest) [[likely]]
-    return Step::kWait;
-  return change_interest(c, interest);
+  if (c.only_reads() && c.may_read()) [[likely]]
+    return Step::kRead;
+  return first_step_slowly(c);
 }
 
 // What the connection waits for now, or does next.
 inline Loop::Step Loop::rest(Connection& c) {
-  if (c.blocked()) [[unlikely]]
-    return c.unsent() ? Step::kWrite : watch(c, Interest::kWrite);
-  if (c.action() != Action::None) [[unlikely]]
-    return Step::kAct;
-  return watch(c, Interest::kRead);
+  if (c.only_reads() && !c.blocked()) [[likely]]
+    return Step::kWait;
+  return rest_slowly(c);
 }
 
-// Sends what the callback produced.
-inline Loop::Step Loop::transmit(Connection& c) {
+// Sends what a callback, or another thread, has produced.
+inline Loop::Step Loop::transmit(Connection& c, Producer producer) {
   if (events_.pre_write && !announce()) [[unlikely]]
     return Step::kWait;
-  if (!OutputAccess::is_text(out_) || c.blocked()) [[unlikely]]
-    return transmit_slowly(c);
+  if (!OutputAccess::is_text(out_) || c.has_other_output()) [[unlikely]]
+    return transmit_slowly(c, producer);
   const std::string_view text = OutputAccess::text(out_);
   const ssize_t n = sys::write_once(c.fd(), text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
@@ -51,16 +37,16 @@ inline Loop::Step Loop::transmit(Connection& c) {
 }
 
 // A callback is done: its output first, then its action.
-inline Loop::Step Loop::settle(Connection& c, Action action) {
+inline Loop::Step Loop::settle(Connection& c, Action action, Producer producer) {
   Step next = Step::kWait;
   if (!out_.empty()) [[likely]]
-    next = transmit(c);
+    next = transmit(c, producer);
   if (action != Action::None) [[unlikely]]
     heed(c, action);
   return next == Step::kWait ? rest(c) : next;
 }
 
-inline Loop::Step Loop::deliver(Connection& c, const Bytes& in) {
+inline Loop::Step Loop::deliver(Connection& c, const Bytes& in, Producer producer) {
   Action action = Action::None;
   if (events_.data) [[likely]] {
     try {
@@ -69,7 +55,7 @@ inline Loop::Step Loop::deliver(Connection& c, const Bytes& in) {
       return thrown(c);
     }
   }
-  return settle(c, action);
+  return settle(c, action, producer);
 }
 
 inline Loop::Step Loop::read(Connection& c) {
@@ -77,7 +63,7 @@ inline Loop::Step Loop::read(Connection& c) {
   const ssize_t n = sys::read_once(c.fd(), room.data(), room.size());
   if (n <= 0) [[unlikely]]
     return read_nothing(c, n);
-  const Step next = deliver(c, input_.filled(static_cast<std::size_t>(n), c.reuses_input()));
+  const Step next = deliver(c, input_.filled(static_cast<std::size_t>(n), c.reuses_input()), Producer::kCallback);
   input_.recycle();
   return next;
 }

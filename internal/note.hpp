@@ -11,9 +11,9 @@ namespace evio::internal {
 /// Thread-safety: a plain value.
 struct Note {
   enum class Kind : std::uint8_t {
-    kMail,   // other threads have left something in its mailbox
-    kFlush,  // a callback of its own loop has added to its output
-    kAdopt,  // it was accepted for this loop
+    kRequest,  // other threads ask something of it
+    kFlush,    // a callback of its own loop has added to its output
+    kAdopt,    // it was accepted for this loop
   };
 
   Kind kind;

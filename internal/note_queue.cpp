@@ -81,7 +81,8 @@ void NoteQueue::arm_and_leave() noexcept {
         return;
     } else if (state_.compare_exchange_weak(state, state | kArmed, std::memory_order_release,
                                             std::memory_order_relaxed)) {
-      poller_->wake();
+      // A failed wake-up must not be taken for one that is under way: the next producer tries again.
+      if (!poller_->wake()) state_.fetch_and(~kArmed, std::memory_order_relaxed);
       leave();
       return;
     }

@@ -11,6 +11,7 @@
 
 #include "evio/counted.hpp"
 #include "internal/note.hpp"
+#include "internal/request_pool.hpp"
 
 namespace evio::internal {
 
@@ -72,6 +73,9 @@ class NoteQueue final : public Counted {
     return lost_.load(std::memory_order_relaxed) && lost_.exchange(false, std::memory_order_acquire);
   }
 
+  /// Memory for what other threads ask of the loop's connections.
+  RequestPool& requests() noexcept { return requests_; }
+
   /// Takes no more, waits until no producer is inside, drops what is left.
   void close() noexcept;
 
@@ -94,22 +98,6 @@ class NoteQueue final : public Counted {
     return at != nullptr;
   }
 
-  /// While one of these is entered(), the loop's descriptors stay open.
-  class Guard {
-   public:
-    explicit Guard(NoteQueue& queue) noexcept : queue_(queue), entered_(queue.enter()) {}
-    ~Guard() {
-      if (entered_) queue_.leave();
-    }
-    Guard(const Guard&) = delete;
-    Guard& operator=(const Guard&) = delete;
-    bool entered() const noexcept { return entered_; }
-
-   private:
-    NoteQueue& queue_;
-    bool entered_;
-  };
-
  private:
   // The state: two flags, and above them how many producers are inside.
   static constexpr std::uint32_t kArmed = 1;
@@ -129,6 +117,7 @@ class NoteQueue final : public Counted {
   moodycamel::ConcurrentQueue<Note, NoteQueueTraits> notes_;
   moodycamel::ConsumerToken turn_{notes_};  // goes from producer to producer: none keeps the others waiting
   std::vector<Note> own_;
+  RequestPool requests_;
   Poller* poller_;
   int loop_index_;
 };

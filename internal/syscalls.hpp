@@ -71,6 +71,11 @@ inline int getsockname(int fd, sockaddr* name, socklen_t* size) { return ::getso
 inline int setsockopt(int fd, int level, int option, int value) {
   return ::setsockopt(fd, level, option, &value, sizeof value);
 }
+/// close(2) will drop what is unsent and reset the connection (socket(7), SO_LINGER).
+inline int reset_on_close(int fd) {
+  const linger now{1, 0};
+  return ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
 
 // Not retried: on Linux the descriptor is gone whatever close(2) says, and the number may be another thread's by then.
 inline int close(int fd) { return ::close(fd); }

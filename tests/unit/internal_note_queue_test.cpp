@@ -8,10 +8,12 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <cstdint>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "internal/poller.hpp"
@@ -35,12 +37,17 @@ class FakePoller final : public Poller {
     woken_ = false;
     return {};
   }
-  void wake() noexcept override {
+  bool wake() noexcept override {
+    if (const auto hook = std::exchange(during_wake, nullptr)) hook();
     const std::lock_guard lock(mutex_);
     ++wakes_;
+    if (broken) return false;
     woken_ = true;
     changed_.notify_one();
+    return true;
   }
+  std::function<void()> during_wake;  // of the next one
+  bool broken = false;
   int wakes() const {
     const std::lock_guard lock(mutex_);
     return wakes_;
@@ -74,7 +81,7 @@ class InternalNoteQueueTest : public testing::Test {
 
   bool post(std::uint64_t number, std::uint64_t producer = 0) {
     const Ref<Subject> subject(new Subject(producer, number, gone_));
-    return queue_->post(Note::about(Note::Kind::kMail, *subject));
+    return queue_->post(Note::about(Note::Kind::kRequest, *subject));
   }
   // Everything in it, in order, to taken(Subject).
   template <class Taken>
@@ -151,23 +158,37 @@ TEST_F(InternalNoteQueueTest, LetsGoOfWhatIsLeftWhenItClosesAndTakesNoMore) {
   queue_->wake();
   queue_->lose();
   EXPECT_EQ(poller_.wakes(), wakes) << "the poller may be gone by now";
-  EXPECT_FALSE(NoteQueue::Guard(*queue_).entered());
 }
 
 TEST_F(InternalNoteQueueTest, WaitsWithClosingForThoseInside) {
   std::atomic<bool> closed{false};
   std::thread closer;
-  {
-    const NoteQueue::Guard guard(*queue_);
-    ASSERT_TRUE(guard.entered());
+  poller_.during_wake = [&] {
     closer = std::thread([&] {
       queue_->close();
       closed = true;
     });
-    while (NoteQueue::Guard(*queue_).entered()) std::this_thread::yield();
-    EXPECT_FALSE(closed);
-  }
+    std::thread another([&] {
+      while (post(1)) std::this_thread::yield();  // until close() has begun
+    });
+    another.join();
+    EXPECT_FALSE(closed) << "this thread is about to touch the poller";
+  };
+  queue_->wake();
   closer.join();
+}
+
+TEST_F(InternalNoteQueueTest, TriesAgainAfterAWakeUpThatFailed) {
+  poller_.broken = true;
+  EXPECT_TRUE(post(1));
+  EXPECT_EQ(poller_.wakes(), 1);
+  EXPECT_FALSE(queue_->armed());
+  poller_.broken = false;
+  EXPECT_TRUE(post(2));
+  EXPECT_EQ(poller_.wakes(), 2);
+  std::size_t taken = 0;
+  take_all([&](const Subject&) { ++taken; });
+  EXPECT_EQ(taken, 2u);
 }
 
 // A note that neither the look before a rest sees nor a wake-up announces leaves the consumer in wait() for ever.
