@@ -34,8 +34,9 @@ namespace evio {
 /// callback is called on several threads. Several calls may run at once, also within a callback.
 ///
 /// Returns an Error that names the address, with nothing left behind, when one cannot be understood or listened on, or
-/// when there is none; and one when a loop's thread cannot be started. Throws what `serving`, `closed`, `detached`,
-/// `pre_write` or `tick` threw, after everything is closed.
+/// when there is none; and one when a loop's thread cannot be started. No descriptor is 0, 1 or 2, even when a
+/// standard stream is closed. Throws what `serving`, `closed`, `detached`, `pre_write` or `tick` threw, after everything
+/// is closed.
 [[nodiscard]] Error serve(Events events, std::span<const std::string> addrs);
 
 template <std::convertible_to<std::string_view>... A>

@@ -74,7 +74,7 @@ Error poller_error(std::string_view call, std::error_code code);
 
 /// epoll(7) and an eventfd(2).
 std::unique_ptr<Poller> make_epoll_poller(Error& err);
-/// poll(2) and a pipe(2): nothing that only Linux has.
+/// poll(2) and a pipe(2): nothing that only Linux has. pipe2(2) is POSIX's since 2024, and older in the BSDs.
 std::unique_ptr<Poller> make_portable_poller(Error& err);
 
 /// Called by a backend whose wait(2) has failed, with that errno, so that a failure that lasts is no busy loop.

@@ -39,16 +39,12 @@ class PortablePoller final : public Poller {
  public:
   explicit PortablePoller(Error& err) {
     std::array<int, 2> ends{-1, -1};
-    if (sys::pipe(ends.data()) != 0) {
-      err = poller_error("pipe", sys::last_error());
+    if (sys::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
+      err = poller_error("pipe2", sys::last_error());
       return;
     }
     wake_read_ = FileDescriptor(ends[0]);
     wake_write_ = FileDescriptor(ends[1]);
-    for (const int fd : ends) {
-      if (sys::fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || sys::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
-        err = poller_error("fcntl", sys::last_error());
-    }
     if (const auto code = add(wake_read_.get(), Interest::kRead, nullptr)) err = poller_error("poll", code);
   }
 

@@ -7,10 +7,12 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,7 +20,7 @@
 
 /// Each system call the library makes, once. They answer as the C library does (-1 and errno), with EINTR retried
 /// wherever the call can be repeated, and are called by their plain names, so that tests inject faults with the
-/// linker's --wrap. Thread-safety: as the system calls'.
+/// linker's --wrap. The descriptors they make are above 2, except open()'s. Thread-safety: as the system calls'.
 namespace evio::internal::sys {
 
 inline std::error_code last_error() { return {errno, std::system_category()}; }
@@ -30,6 +32,25 @@ auto retried(Call call) {
     if (result != -1 || errno != EINTR) [[likely]]
       return result;
   }
+}
+
+// Not retried: on Linux the descriptor is gone whatever close(2) says, and the number may be another thread's by then.
+inline int close(int fd) { return ::close(fd); }
+inline int fcntl(int fd, int command, int value) { return ::fcntl(fd, command, value); }
+
+[[gnu::cold, gnu::noinline]] inline int move_above_standard(int fd) {
+  const int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int failure = errno == EINVAL ? EMFILE : errno;  // EINVAL: the limit of descriptors is 3 or less
+  close(fd);
+  errno = failure;
+  return moved;
+}
+// A process may be started without a standard stream (`2>&-`). Whoever then gets its number gets what the program
+// writes there: a descriptor of the library is moved out of the way.
+inline int above_standard(int fd) {
+  if (static_cast<unsigned>(fd) > STDERR_FILENO) [[likely]]  // -1 too
+    return fd;
+  return move_above_standard(fd);
 }
 
 inline ssize_t read(int fd, void* to, std::size_t size) {
@@ -58,12 +79,12 @@ inline int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   return retried([&] { return ::recvmmsg(fd, messages, count, flags, nullptr); });
 }
 inline int accept4(int fd, sockaddr* peer, socklen_t* size, int flags) {
-  return retried([&] { return ::accept4(fd, peer, size, flags); });
+  return above_standard(retried([&] { return ::accept4(fd, peer, size, flags); }));
 }
 inline int connect(int fd, const sockaddr* to, socklen_t size) {
   return retried([&] { return ::connect(fd, to, size); });
 }
-inline int socket(int family, int type, int protocol) { return ::socket(family, type, protocol); }
+inline int socket(int family, int type, int protocol) { return above_standard(::socket(family, type, protocol)); }
 inline int bind(int fd, const sockaddr* to, socklen_t size) { return ::bind(fd, to, size); }
 inline int listen(int fd, int backlog) { return ::listen(fd, backlog); }
 inline int shutdown(int fd, int how) { return ::shutdown(fd, how); }
@@ -77,21 +98,38 @@ inline int reset_on_close(int fd) {
   return ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
-// Not retried: on Linux the descriptor is gone whatever close(2) says, and the number may be another thread's by then.
-inline int close(int fd) { return ::close(fd); }
-
-inline int epoll_create1(int flags) { return ::epoll_create1(flags); }
+inline int epoll_create1(int flags) { return above_standard(::epoll_create1(flags)); }
 inline int epoll_ctl(int epoll, int op, int fd, epoll_event* event) { return ::epoll_ctl(epoll, op, fd, event); }
 // Not retried: the caller has to work out its timeout anew.
 inline int epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {
   return ::epoll_wait(epoll, events, count, timeout_ms);
 }
 inline int poll(pollfd* fds, nfds_t count, int timeout_ms) { return ::poll(fds, count, timeout_ms); }
-inline int eventfd(unsigned value, int flags) { return ::eventfd(value, flags); }
-inline int pipe(int fds[2]) { return ::pipe(fds); }
-inline int fcntl(int fd, int command, int value) { return ::fcntl(fd, command, value); }
+inline int eventfd(unsigned value, int flags) { return above_standard(::eventfd(value, flags)); }
+inline int pipe2(int ends[2], int flags) {
+  if (::pipe2(ends, flags) != 0) return -1;
+  ends[0] = above_standard(ends[0]);
+  if (ends[0] >= 0) ends[1] = above_standard(ends[1]);
+  if (ends[0] >= 0 && ends[1] >= 0) [[likely]]
+    return 0;
+  const int failure = errno;
+  close(ends[0] < 0 ? ends[1] : ends[0]);
+  errno = failure;
+  return -1;
+}
 inline int ioctl(int fd, unsigned long request, int* value) { return ::ioctl(fd, request, value); }
+
+// Its caller moves it above 2: if that fails, a file that was created here must not be left behind.
+inline int open(const char* path, int flags, mode_t mode) {
+  return retried([&] { return ::open(path, flags, mode); });
+}
+inline int flock(int fd, int operation) {
+  return retried([&] { return ::flock(fd, operation); });
+}
+inline int fstat(int fd, struct stat* info) { return ::fstat(fd, info); }
 inline int lstat(const char* path, struct stat* info) { return ::lstat(path, info); }
 inline int unlink(const char* path) { return ::unlink(path); }
+// Not retried: a sleep may be short.
+inline int nanosleep(const timespec& time) { return ::nanosleep(&time, nullptr); }
 
 }  // namespace evio::internal::sys

@@ -11,9 +11,10 @@ namespace evio::test {
 namespace {
 
 constexpr std::array<const char*, kCalls> kCallNames{
-    "read",       "write", "writev",  "sendmsg",  "sendmmsg",    "recvmmsg",   "accept4",       "connect",
-    "socket",     "bind",  "listen",  "shutdown", "getsockname", "setsockopt", "epoll_create1", "epoll_ctl",
-    "epoll_wait", "poll",  "eventfd", "pipe",     "fcntl",       "ioctl",      "lstat",         "unlink"};
+    "read",          "write",     "writev",     "sendmsg", "sendmmsg", "recvmmsg",    "accept4",
+    "connect",       "socket",    "bind",       "listen",  "shutdown", "getsockname", "setsockopt",
+    "epoll_create1", "epoll_ctl", "epoll_wait", "poll",    "eventfd",  "pipe2",       "fcntl",
+    "ioctl",         "lstat",     "unlink",     "open",    "flock",    "fstat",       "nanosleep"};
 
 // Held shared by a thread inside a rule, so that none is left when the injection goes.
 std::shared_mutex gate;
@@ -89,8 +90,10 @@ static auto injected(Invocation invocation, Real real) -> decltype(real()) {
 // The rest is what the linker puts in the place of the system calls.
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -160,6 +163,28 @@ int __wrap_fcntl(int fd, int command, long value) {
                   [&] { return __real_fcntl(fd, command, value); });
 }
 
+int __real_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation) {
+  return injected({.call = Call::kFlock, .fd = fd, .operation = operation},
+                  [&] { return __real_flock(fd, operation); });
+}
+
+// Variadic in truth, as fcntl is.
+int __real_open(const char* path, int flags, mode_t mode);
+int __wrap_open(const char* path, int flags, mode_t mode) {
+  return injected({.call = Call::kOpen, .path = path}, [&] { return __real_open(path, flags, mode); });
+}
+
+int __real_lstat(const char* path, struct stat* info);
+int __wrap_lstat(const char* path, struct stat* info) {
+  return injected({.call = Call::kLstat, .path = path}, [&] { return __real_lstat(path, info); });
+}
+
+int __real_unlink(const char* path);
+int __wrap_unlink(const char* path) {
+  return injected({.call = Call::kUnlink, .path = path}, [&] { return __real_unlink(path); });
+}
+
 // clang-format off
 EVIO_WRAP(kSendmsg, ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags), fd)            // __wrap_sendmsg
 EVIO_WRAP(kSendmmsg, int, sendmmsg, (int fd, mmsghdr* messages, unsigned n, int flags), (fd, messages, n, flags), fd)  // __wrap_sendmmsg
@@ -173,9 +198,9 @@ EVIO_WRAP(kShutdown, int, shutdown, (int fd, int how), (fd, how), fd)           
 EVIO_WRAP(kGetsockname, int, getsockname, (int fd, sockaddr* name, socklen_t* size), (fd, name, size), fd)             // __wrap_getsockname
 EVIO_WRAP(kEpollCreate1, int, epoll_create1, (int flags), (flags), -1)                                                 // __wrap_epoll_create1
 EVIO_WRAP(kEventfd, int, eventfd, (unsigned value, int flags), (value, flags), -1)                                     // __wrap_eventfd
-EVIO_WRAP(kPipe, int, pipe, (int fds[2]), (fds), -1)                                                                   // __wrap_pipe
+EVIO_WRAP(kPipe2, int, pipe2, (int fds[2], int flags), (fds, flags), -1)                                               // __wrap_pipe2
 EVIO_WRAP(kIoctl, int, ioctl, (int fd, unsigned long request, void* value), (fd, request, value), fd)                  // __wrap_ioctl
-EVIO_WRAP(kLstat, int, lstat, (const char* path, struct stat* info), (path, info), -1)                                 // __wrap_lstat
-EVIO_WRAP(kUnlink, int, unlink, (const char* path), (path), -1)                                                        // __wrap_unlink
+EVIO_WRAP(kFstat, int, fstat, (int fd, struct stat* info), (fd, info), fd)                                             // __wrap_fstat
+EVIO_WRAP(kNanosleep, int, nanosleep, (const timespec* time, timespec* left), (time, left), -1)                        // __wrap_nanosleep
 // clang-format on
 }

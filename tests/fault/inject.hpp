@@ -33,13 +33,17 @@ enum class Call : std::uint8_t {
   kEpollWait,
   kPoll,
   kEventfd,
-  kPipe,
+  kPipe2,
   kFcntl,
   kIoctl,
   kLstat,
   kUnlink,
+  kOpen,
+  kFlock,
+  kFstat,
+  kNanosleep,
 };
-inline constexpr std::size_t kCalls = static_cast<std::size_t>(Call::kUnlink) + 1;
+inline constexpr std::size_t kCalls = static_cast<std::size_t>(Call::kNanosleep) + 1;
 
 /// "read", "epoll_ctl": as the system names it.
 const char* name_of(Call call);
@@ -52,10 +56,11 @@ bool is_socket(int fd);
 struct Invocation {
   Call call;
   int fd = -1;                  // the descriptor it is about; -1 where it is about none
-  int operation = 0;            // epoll_ctl, fcntl and setsockopt: what is to be done
+  int operation = 0;            // epoll_ctl, fcntl, setsockopt and flock: what is to be done
   std::uint32_t events = 0;     // epoll_ctl: what is to be watched for
   std::size_t* size = nullptr;  // read, write and writev: a rule may ask for less
   int timeout_ms = 0;           // epoll_wait and poll
+  const char* path = nullptr;   // open, lstat and unlink
 };
 
 /// While one of these lives, the library's system calls go through `before`, which returns 0 to have the call made or

@@ -110,7 +110,7 @@ std::vector<Call> setup_calls(PollerKind poller) {
   if (poller == PollerKind::kEpoll) {
     calls.insert(calls.end(), {Call::kEpollCreate1, Call::kEpollCtl, Call::kEventfd});
   } else {
-    calls.insert(calls.end(), {Call::kPipe, Call::kFcntl});
+    calls.push_back(Call::kPipe2);
   }
   return calls;
 }

@@ -6,12 +6,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
+#include "tests/fault/inject.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
 #include "tests/support/process.hpp"
@@ -167,49 +173,76 @@ class DescriptorZeroRegressionTest : public ModeTest {
     client.send_all("ping");
     EXPECT_EQ(client.receive(4), "ping");
   }
+  // A client that does not take the number itself when it connects.
+  static UniqueFd make_socket() {
+    return UniqueFd(::socket(mode().is_tcp() ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  }
+  static Client connect_to_peer_of(const Client& other, UniqueFd socket) {
+    sockaddr_storage to{};
+    socklen_t size = sizeof(to);
+    ::getpeername(other.fd(), reinterpret_cast<sockaddr*>(&to), &size);
+    EXPECT_EQ(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), size), 0);
+    return Client(std::move(socket));
+  }
+  static bool is_zero_taken() { return open_descriptors().contains(0); }
 };
 EVIO_INSTANTIATE(DescriptorZeroRegressionTest, all_modes());
 
-TEST_P(DescriptorZeroRegressionTest, ServesWhenItIsClosedAtTheStart) {
-  const WithoutStdin closed;
-  {
-    TestServer server(echoing(), address());
-    EXPECT_TRUE(open_descriptors().contains(0)) << "the server is expected to use it";
-    std::vector<Client> clients;
-    for (int i = 0; i < 5; ++i) clients.push_back(server.connect());
-    for (Client& client : clients) expect_echo(client);
-  }
-  EXPECT_FALSE(open_descriptors().contains(0));
-}
-
-TEST_P(DescriptorZeroRegressionTest, AConnectionMayHaveIt) {
-  Conn conn;
-  Gate opened;
-  Events handlers = echoing();
-  handlers.opened = [&](Conn& c, Output&, Options&) {
-    if (!opened.is_open()) conn = c;
-    opened.open();
-    return Action::None;
-  };
-  TestServer server(handlers, address());
+TEST_P(DescriptorZeroRegressionTest, NoConnectionHasIt) {
+  TestServer server(echoing(), address());
   Client first = server.connect();
   expect_echo(first);
-  UniqueFd socket(::socket(mode().is_tcp() ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_storage to{};
-  socklen_t size = sizeof(to);
-  ::getpeername(first.fd(), reinterpret_cast<sockaddr*>(&to), &size);
+  UniqueFd socket = make_socket();
   const WithoutStdin closed;
-  ASSERT_EQ(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), size), 0);
-  Client client(std::move(socket));
+  Client client = connect_to_peer_of(first, std::move(socket));
   expect_echo(client);
-  EXPECT_TRUE(open_descriptors().contains(0)) << "the connection is expected to have it";
-  // A note for another connection is none for this one.
-  conn.wake();
+  EXPECT_FALSE(is_zero_taken());
+}
+
+// It is an error of the call that made the descriptor, and leaves nothing.
+TEST_P(DescriptorZeroRegressionTest, WhatCannotBeMovedFromThereIsNotThere) {
+  const WithoutStdin closed;
+  const Baseline without_it;
+  int n = 0;
+  for (bool served = false; !served && n < 1'000; ++n) {
+    Error err;
+    {
+      const Injection injection([n, moves = std::make_shared<std::atomic<int>>(0)](Invocation& invocation) {
+        const bool is_move = invocation.call == Call::kFcntl && invocation.operation == F_DUPFD_CLOEXEC;
+        return is_move && moves->fetch_add(1) == n ? EMFILE : 0;
+      });
+      Events handlers = events();
+      handlers.serving = [&](const Server&) {
+        served = true;
+        return Action::Shutdown;
+      };
+      std::thread([&] { err = serve(std::move(handlers), address()); }).join();
+    }
+    EXPECT_NE(served, err.code() == std::errc::too_many_files_open) << err.message();
+    EXPECT_EQ(without_it.difference(), "");
+  }
+  EXPECT_GT(n, 1 + loops());  // each loop makes descriptors, and the listener one
+}
+
+TEST_P(DescriptorZeroRegressionTest, AConnectionThatCannotBeMovedFromThereIsClosedAndTheNextIsServed) {
+  TestServer server(echoing(), address());
+  Client first = server.connect();
   expect_echo(first);
-  expect_echo(client);
-  client.close();
-  EXPECT_TRUE(eventually([] { return !open_descriptors().contains(0); }));
+  UniqueFd sockets[] = {make_socket(), make_socket()};
+  const WithoutStdin closed;
+  std::atomic<int> moves{0};
+  const Injection injection([&](Invocation& invocation) {
+    const bool is_move = invocation.call == Call::kFcntl && invocation.operation == F_DUPFD_CLOEXEC;
+    return is_move && moves.fetch_add(1) == 0 ? EMFILE : 0;
+  });
+  Client lost = connect_to_peer_of(first, std::move(sockets[0]));
+  EXPECT_EQ(lost.receive_all(), "");
+  EXPECT_FALSE(is_zero_taken());
+  Client next = connect_to_peer_of(first, std::move(sockets[1]));
+  expect_echo(next);
   expect_echo(first);
+  EXPECT_EQ(moves, 2);
+  EXPECT_FALSE(is_zero_taken());
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ class Program {
   /// The memory it holds, in bytes (VmRSS, proc(5)).
   std::size_t memory() const;
 
+  pid_t pid() const noexcept { return pid_; }
   void signal(int number);
   /// Waits until it has ended; kills it when it does not. Its exit status, or 128 and the signal that ended it.
   int wait();
