@@ -22,21 +22,22 @@ namespace evio {
 
 /// Serves every address until Shutdown; returns no error then.
 ///
-/// An address is `scheme://address?options`: tcp (the default) tcp4 tcp6 udp udp4 udp6 unix; `:port`, `host:port` or
-/// `[v6]:port`, where port 0, an empty one and `tcp://` alone are any free port; a path for unix, an abstract name
-/// (unix(7)) when it begins with '@'. tcp and udp without a 4 or 6 listen on both families; a host name is looked up
-/// here, waiting for the answer, and the first address of each family is served. A scheme that ends in `-net` serves
-/// the whole call with poll(2) in place of epoll(7). `?reuseport=true` (1 to 9, t, T, y and Y are true) gives each loop
-/// a socket of its own (SO_REUSEPORT, socket(7)); it is an Error for unix.
+/// An address is `scheme://address?options`: tcp (the default) tcp4 tcp6 udp udp4 udp6 unix; `:port` or
+/// `*:port`, which are every address, `host:port` or `[v6]:port`, where port 0, an empty one and `tcp://` alone are any
+/// free port; a path for unix, an abstract name (unix(7)) when it begins with '@'. An empty string is an Error. tcp and
+/// udp without a 4 or 6 listen on both families; a host name is looked up here, waiting for the answer, and the first
+/// address of each family is served. A scheme that ends in `-net` serves the whole call with poll(2) in place of
+/// epoll(7). `?reuseport=true` (1 to 9, t, T, y and Y are true) gives each loop a socket of its own (SO_REUSEPORT,
+/// socket(7)); it is an Error for unix.
 ///
 /// Loop 0 runs on the calling thread, the others on threads of their own, which are joined before serve() returns.
 /// While it runs, SIGPIPE is blocked on these threads. The events are copied or moved in: with several loops one
 /// callback is called on several threads. Several calls may run at once, also within a callback.
 ///
 /// Returns an Error that names the address, with nothing left behind, when one cannot be understood or listened on, or
-/// when there is none; and one when a loop's thread cannot be started. No descriptor is 0, 1 or 2, even when a
-/// standard stream is closed. Throws what `serving`, `closed`, `detached`, `pre_write` or `tick` threw, after everything
-/// is closed.
+/// when there is none; and one when a loop cannot be set up or its thread not be started: a loop is a thread and two
+/// descriptors. No descriptor is 0, 1 or 2, even when a standard stream is closed. Throws what `serving`, `closed`,
+/// `detached`, `pre_write` or `tick` threw, after everything is closed.
 [[nodiscard]] Error serve(Events events, std::span<const std::string> addrs);
 
 template <std::convertible_to<std::string_view>... A>

@@ -1,6 +1,10 @@
 #include "internal/address_spec.hpp"
 
 #include <charconv>
+#include <utility>
+
+#include "internal/address_hint.hpp"
+#include "internal/resource_limit.hpp"
 
 namespace evio::internal {
 namespace {
@@ -22,21 +26,6 @@ std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'
 
 Error invalid(const AddressSpec& spec, std::string_view what) {
   return address_error(spec, std::make_error_code(std::errc::invalid_argument), what);
-}
-
-Error parse_scheme(std::string_view scheme, AddressSpec& spec) {
-  std::string_view name = scheme;
-  if (name.ends_with("-net")) {
-    spec.portable = true;
-    name.remove_suffix(4);
-  }
-  for (const Scheme& known : kSchemes) {
-    if (known.name != name) continue;
-    spec.network = known.network;
-    spec.family = known.family;
-    return {};
-  }
-  return invalid(spec, "unknown scheme " + quoted(scheme));
 }
 
 Error parse_option(std::string_view option, AddressSpec& spec) {
@@ -70,7 +59,11 @@ Error parse_port(std::string_view port, AddressSpec& spec) {
 }
 
 Error parse_host_port(std::string_view address, AddressSpec& spec) {
-  if (address.empty()) return {};  // any port of any address
+  if (address.empty()) {
+    // "tcp://" is any port of every address. Without even that it was left out, by an unset variable as a rule, and
+    // nobody asked for an open port.
+    return spec.text.find("://") == std::string::npos ? invalid(spec, "the address is empty") : Error();
+  }
   if (address.find('\0') != std::string_view::npos) return invalid(spec, "the host has a NUL byte");
   std::string_view rest = address;
   if (address.front() == '[') {
@@ -78,12 +71,14 @@ Error parse_host_port(std::string_view address, AddressSpec& spec) {
     if (close == std::string_view::npos) return invalid(spec, "missing ']' in " + quoted(address));
     spec.host = address.substr(1, close - 1);
     rest = address.substr(close + 1);
+    if (spec.host == "*") return invalid(spec, "\"[*]\" is no IPv6 address: write *:port");
     if (!rest.empty() && rest.front() != ':') return invalid(spec, "junk after ']' in " + quoted(address));
   } else {
     const std::size_t colon = address.find(':');
     if (colon != address.rfind(':'))
       return invalid(spec, "too many colons in " + quoted(address) + ": write [v6]:port");
     spec.host = address.substr(0, colon);
+    if (spec.host == "*") spec.host.clear();
     rest = colon == std::string_view::npos ? std::string_view() : address.substr(colon);
   }
   if (rest.empty()) return invalid(spec, "missing port in " + quoted(address));
@@ -101,22 +96,13 @@ Error parse_path(std::string_view path, AddressSpec& spec) {
   return {};
 }
 
-}  // namespace
-
-Error address_error(const AddressSpec& spec, std::error_code code, std::string_view what) {
-  return Error(code, "listen " + spec.text + ": " + std::string(what));
-}
-
-Error call_error(const AddressSpec& spec, std::error_code code, std::string_view call) {
-  return address_error(spec, code, std::string(call) + ": " + code.message());
-}
-
-Error parse_address(std::string_view text, AddressSpec& spec) {
+Error read_address(std::string_view text, AddressSpec& spec) {
   spec = {};
   spec.text = text;
   std::string_view address = text;
   if (const std::size_t end = text.find("://"); end != std::string_view::npos) {
-    if (auto err = parse_scheme(text.substr(0, end), spec)) return err;
+    const std::string_view scheme = text.substr(0, end);
+    if (!find_scheme(scheme, spec)) return invalid(spec, "unknown scheme " + quoted(scheme));
     address = text.substr(end + 3);
   }
   if (const std::size_t query = address.find('?'); query != std::string_view::npos) {
@@ -124,6 +110,42 @@ Error parse_address(std::string_view text, AddressSpec& spec) {
     address = address.substr(0, query);
   }
   return spec.network == Network::kUnix ? parse_path(address, spec) : parse_host_port(address, spec);
+}
+
+}  // namespace
+
+Error address_error(const AddressSpec& spec, std::error_code code, std::string_view what) {
+  return Error(code, "listen " + (spec.text.empty() ? "\"\"" : spec.text) + ": " + std::string(what));
+}
+
+Error call_error(const AddressSpec& spec, std::error_code code, std::string_view call) {
+  return address_error(spec, code, std::string(call) + ": " + code.message() + limit_of_descriptors(code));
+}
+
+bool find_scheme(std::string_view name, AddressSpec& spec) {
+  constexpr std::string_view kPortable = "-net";
+  const bool portable = name.ends_with(kPortable);
+  if (portable) name.remove_suffix(kPortable.size());
+  for (const Scheme& known : kSchemes) {
+    if (known.name != name) continue;
+    spec.network = known.network;
+    spec.family = known.family;
+    spec.portable = portable;
+    return true;
+  }
+  return false;
+}
+
+Error with_likely_address(Error err, std::string_view text) {
+  const std::string likely = likely_address(text);
+  AddressSpec spec;
+  if (likely.empty() || read_address(likely, spec)) return err;
+  return Error(err.code(), err.message() + "; did you mean " + quoted(likely) + '?');
+}
+
+Error parse_address(std::string_view text, AddressSpec& spec) {
+  Error err = read_address(text, spec);
+  return err ? with_likely_address(std::move(err), text) : err;
 }
 
 }  // namespace evio::internal

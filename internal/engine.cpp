@@ -7,6 +7,7 @@
 
 #include "internal/address_spec.hpp"
 #include "internal/loop_threads.hpp"
+#include "internal/resource_limit.hpp"
 #include "internal/sigpipe.hpp"
 
 namespace evio::internal {
@@ -28,8 +29,10 @@ int count_loops(int asked) {
   return std::max(1, asked);
 }
 
-Error cannot_start(std::error_code code) {
-  return Error(code, "serve: cannot start a loop's thread: " + code.message());
+std::string joined(std::span<const std::string> addrs) {
+  std::string text;
+  for (const std::string& addr : addrs) text += (text.empty() ? "" : ", ") + addr;
+  return text;
 }
 
 }  // namespace
@@ -41,6 +44,7 @@ Engine::Engine(Events events)
 
 Error Engine::open(std::span<const std::string> addrs) {
   if (addrs.empty()) return Error(std::make_error_code(std::errc::invalid_argument), "serve: no address was given");
+  given_ = joined(addrs);
   bool portable = false;
   if (auto err = open_listeners(addrs, portable)) return err;
   return make_loops(portable);
@@ -57,11 +61,24 @@ Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable)
   return {};
 }
 
+Error Engine::loop_error(int index, std::error_code code, const std::string& what) const {
+  return Error(
+      code, "serve " + given_ + ": loop " + std::to_string(index) + " of " + std::to_string(num_loops_) + ": " + what);
+}
+
+Error Engine::cannot_start(int index, std::error_code code) const {
+  return loop_error(index, code, "cannot start its thread: " + code.message() + limit_of_threads(code));
+}
+
 Error Engine::make_loops(bool portable) {
   for (int i = 0; i != num_loops_; ++i) {
     Error err;
     auto poller = portable ? make_portable_poller(err) : make_epoll_poller(err);
-    if (err) return Error(err.code(), "serve: loop " + std::to_string(i) + ": " + err.message());
+    if (err) {
+      const std::string limit = limit_of_descriptors(err.code());
+      return loop_error(i, err.code(),
+                        err.message() + limit + (limit.empty() ? "" : "; a loop is a thread and two descriptors"));
+    }
     const auto& loop =
         loops_.emplace_back(std::make_unique<Loop>(i, std::move(poller), events_, *server_, listeners_, balancer_));
     server_->queues.push_back(loop->queue());
@@ -93,8 +110,9 @@ Error Engine::connect(Loop& loop, int index) {
         err = loop.listen(acceptor);
       }
       if (err)
-        return Error(
-            err, "serve: watch " + listener.addr().network() + ' ' + socket.addr.to_string() + ": " + err.message());
+        return loop_error(index, err,
+                          "watch " + listener.addr().network() + ' ' + socket.addr.to_string() + ": " + err.message() +
+                              limit_of_descriptors(err));
     }
   }
   return {};
@@ -110,12 +128,13 @@ bool Engine::serving() {
 // the server runs.
 Error Engine::run() {
   LoopThreads threads;
+  int starting = 1;
   try {
-    for (int i = 1; i < num_loops_; ++i) threads.add(*loops_[static_cast<std::size_t>(i)]);
+    for (; starting < num_loops_; ++starting) threads.add(*loops_[static_cast<std::size_t>(starting)]);
   } catch (const std::system_error& e) {
-    return cannot_start(e.code());
+    return cannot_start(starting, e.code());
   } catch (const std::bad_alloc&) {
-    return cannot_start(std::make_error_code(std::errc::not_enough_memory));
+    return cannot_start(starting, std::make_error_code(std::errc::not_enough_memory));
   }
   if (!serving()) return {};
   threads.go();

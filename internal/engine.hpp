@@ -30,7 +30,10 @@ class Engine {
   Error make_loops(bool portable);
   Error connect(Loop& loop, int index);
   bool serving();
+  Error loop_error(int index, std::error_code code, const std::string& what) const;
+  Error cannot_start(int index, std::error_code code) const;
 
+  std::string given_;  // the addresses as the user wrote them, for messages
   Events events_;
   int num_loops_;
   Balancer balancer_;

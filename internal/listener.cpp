@@ -43,8 +43,10 @@ Error resolve(const AddressSpec& spec, std::vector<SocketAddress>& addresses) {
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   const int err = ::getaddrinfo(spec.host.c_str(), std::to_string(spec.port).c_str(), &hints, &found);
-  if (err == EAI_SYSTEM) return call_error(spec, sys::last_error(), "resolve");
-  if (err != 0) return call_error(spec, {err, resolver_category()}, "resolve");
+  if (err != 0) {
+    const std::error_code code = err == EAI_SYSTEM ? sys::last_error() : std::error_code(err, resolver_category());
+    return with_likely_address(call_error(spec, code, "resolve"), spec.text);
+  }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
   for (const int family : {AF_INET, AF_INET6}) {
     for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
@@ -165,7 +167,10 @@ Error Listener::open_all(const AddressSpec& spec, std::span<const SocketAddress>
 
 Error Listener::open_group(const AddressSpec& spec, SocketAddress address, int copies) {
   for (int loop = 0; loop != copies; ++loop) {
-    if (auto err = open_socket(spec, address, reuse_port_ ? loop : kEveryLoop)) return err;
+    if (auto err = open_socket(spec, address, reuse_port_ ? loop : kEveryLoop)) {
+      if (loop == 0) return err;
+      return Error(err.code(), err.message() + ", for loop " + std::to_string(loop) + " of " + std::to_string(copies));
+    }
     if (!address.read_local(sockets_.back().fd.get())) return call_error(spec, sys::last_error(), "getsockname");
   }
   if (network_ == Network::kUdp && copies > 1) forget_early_datagrams();

@@ -40,10 +40,12 @@ class ThreadCreationTest : public ModeTest {
       threads_left = n;
       return action;
     };
-    const Error err = serve(std::move(handlers), address());
+    const Error err = serve(std::move(handlers), given_ = address());
     threads_left = -1;
     return err;
   }
+
+  std::string given_;  // the address it was
 };
 EVIO_INSTANTIATE(ThreadCreationTest, modes_of({4}));
 
@@ -51,7 +53,10 @@ TEST_P(ThreadCreationTest, ThatFailsIsAnErrorAndLeavesNothing) {
   for (int started = 0; started < loops() - 1; ++started) {
     const Error err = serve_with_threads(started, events());
     EXPECT_EQ(err.code(), std::errc::resource_unavailable_try_again);
-    EXPECT_NE(err.message().find("thread"), std::string::npos) << err.message();
+    const std::string beginning =
+        "serve " + given_ + ": loop " + std::to_string(started + 1) + " of 4: cannot start its thread: ";
+    EXPECT_TRUE(err.message().starts_with(beginning)) << err.message();
+    EXPECT_NE(err.message().find("ulimit -u"), std::string::npos) << err.message();
     EXPECT_EQ(baseline().difference(), "");
   }
 }

@@ -42,7 +42,8 @@ class AddressErrorTest : public ServerTest {
 };
 
 TEST_F(AddressErrorTest, WhatCannotBeParsed) {
-  for (const char* bad : {"tulip://howdy",
+  for (const char* bad : {"",
+                          "tulip://howdy",
                           "howdy",
                           "tcp://howdy",
                           "tcp5://:0",
@@ -167,7 +168,7 @@ int AddressTest::connect_to(const std::string& ip, int port) {
 
 TEST_F(AddressTest, TcpWithoutA4Or6ServesBothFamiliesAndAConnectionsAddressesAreItsOwn) {
   for (const char* poller : kPollers) {
-    for (const std::string host : {"", "[::]"}) {
+    for (const std::string host : {"", "[::]", "*"}) {
       const std::string address = std::string("tcp") + poller + "://" + host + ":0";
       const Seen v4 = connect_and_look(address, "127.0.0.1");
       EXPECT_EQ(v4.local.ip(), "127.0.0.1");
@@ -188,6 +189,16 @@ TEST_F(AddressTest, A4Or6ServesThatFamilyAlone) {
   EXPECT_EQ(connect_and_look("tcp4://:0", "::1", true).index, -1);
   EXPECT_EQ(connect_and_look("tcp6://:0", "::1").local.ip(), "::1");
   EXPECT_EQ(connect_and_look("tcp6://:0", "127.0.0.1", true).index, -1);
+}
+
+TEST_F(AddressTest, AStarIsEveryAddress) {
+  for (const char* poller : kPollers) {
+    for (const std::string scheme : {"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6"}) {
+      TestServer server(Events{}, scheme + poller + "://*:0");
+      ASSERT_TRUE(server.started()) << scheme << ": " << server.wait().message();
+      EXPECT_EQ(server.addr().ip(), scheme.ends_with('4') ? "0.0.0.0" : "::");
+    }
+  }
 }
 
 TEST_F(AddressTest, HostsNamesAndDefaults) {

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace evio::internal {
@@ -42,8 +43,13 @@ TEST(AddressSpecTest, ReadsWhatIsWellFormed) {
       {":5000", kTcp, kBoth, "", 5000},
       {"localhost:80", kTcp, kBoth, "localhost", 80},
       {"[::1]:80", kTcp, kBoth, "::1", 80},
+      // every address
+      {"tcp://*:5998", kTcp, kBoth, "", 5998},
+      {"tcp4://*:5998", kTcp, Family::kV4, "", 5998},
+      {"udp6-net://*:53", kUdp, Family::kV6, "", 53, "", false, true},
+      {"*:80", kTcp, kBoth, "", 80},
+      {"unix://*", kUnix, kBoth, "", 0, "*"},
       // any port
-      {""},
       {"tcp://", kTcp},
       {"udp://", kUdp},
       {"tcp://:", kTcp},
@@ -108,6 +114,10 @@ TEST(AddressSpecTest, ReuseportIsTrueForTheseValues) {
 
 TEST(AddressSpecTest, RefusesWhatIsNot) {
   const std::string_view table[] = {
+      // none: an unset variable must not open a port
+      "",
+      "?reuseport=1",
+      "?",
       "5000",
       "localhost",
       "tcp://localhost",
@@ -148,6 +158,8 @@ TEST(AddressSpecTest, RefusesWhatIsNot) {
       "tcp://[::1]80",
       "tcp://[::1]x:80",
       "tcp://::",
+      "tcp://*",
+      "tcp://[*]:80",
       // options
       "tcp://:80?reuse=true",
       "tcp://:80?Reuseport=true",
@@ -169,6 +181,72 @@ TEST(AddressSpecTest, RefusesWhatIsNot) {
     EXPECT_EQ(err.code(), std::errc::invalid_argument) << text;
     EXPECT_NE(err.message().find(text), std::string::npos) << err.message();
   }
+}
+
+// What stands behind "did you mean"; empty when nothing does.
+std::string suggestion_for(std::string_view text) {
+  AddressSpec spec;
+  const std::string message = parse_address(text, spec).message();
+  constexpr std::string_view kBefore = "; did you mean \"";
+  const std::size_t found = message.find(kBefore);
+  if (found == std::string::npos) return "";
+  EXPECT_TRUE(message.ends_with("\"?")) << message;
+  return message.substr(found + kBefore.size(), message.size() - found - kBefore.size() - 2);
+}
+
+TEST(AddressSpecTest, SaysWhatWasProbablyMeant) {
+  const std::pair<std::string_view, std::string_view> table[] = {
+      {"unix:rel", "unix://rel"},
+      {"unix:./rel", "unix://./rel"},
+      {"unix:/tmp/s", "unix:///tmp/s"},
+      {"unix:@name", "unix://@name"},
+      {"unix-net:rel", "unix-net://rel"},
+      {"Unix:rel", "unix://rel"},
+      {"tcp:host:80", "tcp://host:80"},
+      {"tcp:[::1]:80", "tcp://[::1]:80"},
+      {"tcp:/host:80", "tcp://host:80"},
+      {"tcp4-net::80", "tcp4-net://:80"},
+      {"udp:host:53?reuseport=1", "udp://host:53?reuseport=1"},
+      {"udp:*:53", "udp://*:53"},
+      {"TCP://:80", "tcp://:80"},
+      {"Udp6://[::1]:53", "udp6://[::1]:53"},
+      {"tcp:///tmp/s.sock", "unix:///tmp/s.sock"},
+      {"tcp://5000", "tcp://:5000"},
+      {"5000", ":5000"},
+      {"5000?reuseport=1", ":5000?reuseport=1"},
+      {"/tmp/s.sock", "unix:///tmp/s.sock"},
+      {"./s.sock", "unix://./s.sock"},
+      {"../s", "unix://../s"},
+      {"run/s", "unix://run/s"},
+      {"s.sock", "unix://s.sock"},
+      {"@name", "unix://@name"},
+      {"http://:80", "tcp://:80"},
+      {"http://host:8080/path", "tcp://host:8080"},
+      {"http://host", "tcp://host:80"},
+      {"http://[::1]/", "tcp://[::1]:80"},
+      {"HTTP://[::1]:8080/", "tcp://[::1]:8080"},
+      {"ws://host:80/chat", "tcp://host:80"},
+      // There is no telling, or what would be suggested is none either.
+      {"", ""},
+      {"tulip://x", ""},
+      {"localhost", ""},
+      {"tcp://localhost", ""},
+      {"tcp://:http", ""},
+      {"tcp://:65536", ""},
+      {"tcp:host:65536", ""},
+      {"https://host", ""},
+      {"unix:s?reuseport=1", ""},
+      {"unix://", ""},
+      {"unix:", ""},
+      {"://:80", ""},
+      {"999999", ""},
+  };
+  for (const auto& [text, meant] : table) EXPECT_EQ(suggestion_for(text), meant) << text;
+}
+
+TEST(AddressSpecTest, AnErrorNamesTheEmptyAddressToo) {
+  AddressSpec spec;
+  EXPECT_EQ(parse_address("", spec).message(), "listen \"\": the address is empty");
 }
 
 TEST(AddressSpecTest, APathHasToFit) {
