@@ -2,8 +2,9 @@
 
 #include <netdb.h>
 
-#include <algorithm>
+#include <iterator>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "internal/syscalls.hpp"
@@ -26,15 +27,28 @@ SocketAddress wildcard(int family, std::uint16_t port) {
   return address;
 }
 
-// False on a machine without IPv6.
-bool has_ipv6() { return FileDescriptor(sys::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).valid(); }
+// What socket(2) says where the machine has no such family, or the family no such protocol.
+bool is_absent(std::error_code err) {
+  return err == std::errc::address_family_not_supported || err == std::errc::protocol_not_supported ||
+         err == std::error_code(EPFNOSUPPORT, std::system_category());
+}
+
+// Whether this machine has IPv6. A socket that cannot be made for another reason does not tell.
+Error find_ipv6(const AddressSpec& spec, bool& found) {
+  found = FileDescriptor(sys::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).valid();
+  const auto err = sys::last_error();
+  return found || is_absent(err) ? Error() : call_error(spec, err, "socket");
+}
 
 // The addresses to bind: of a name the first of each family, as its clients may try either; IPv4 first, as Go prefers
 // it.
 Error resolve(const AddressSpec& spec, std::vector<SocketAddress>& addresses) {
   if (spec.host.empty()) {
-    const bool v4 = spec.family == Family::kV4 || (spec.family == Family::kBoth && !has_ipv6());
-    addresses.push_back(wildcard(v4 ? AF_INET : AF_INET6, spec.port));
+    bool v6 = spec.family == Family::kV6;
+    if (spec.family == Family::kBoth) {
+      if (auto err = find_ipv6(spec, v6)) return err;
+    }
+    addresses.push_back(wildcard(v6 ? AF_INET6 : AF_INET, spec.port));
     return {};
   }
   addrinfo hints{};
@@ -72,10 +86,37 @@ Error clear_path(const AddressSpec& spec, const SocketAddress& address) {
   return {};
 }
 
-// A socket that serves every local address learns from each datagram which one it was sent to.
-void ask_for_local_address(int fd, int family) {
-  if (family == AF_INET6) sys::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-  sys::setsockopt(fd, IPPROTO_IP, IP_PKTINFO, 1);  // on a socket of both families it tells of IPv4's datagrams
+struct SocketOption {
+  int level;
+  int name;
+  int value;
+  const char* text;
+};
+
+Error set_options(const AddressSpec& spec, int fd, std::span<const SocketOption> options) {
+  for (const SocketOption& option : options) {
+    if (sys::setsockopt(fd, option.level, option.name, option.value) != 0)
+      return call_error(spec, sys::last_error(), std::string("setsockopt ") + option.text);
+  }
+  return {};
+}
+
+// Accepted sockets inherit all of them, which saves the system calls for each.
+constexpr SocketOption kTcpOptions[] = {
+    // Without it a restarted server waits for its old connections' TIME_WAIT. For UDP it would let two servers share a
+    // port.
+    {SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"},
+    {IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY"},
+    // Urgent data stays in its place: without it read(2) leaves out a byte of the stream.
+    {SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"},
+};
+
+// A datagram socket that serves every local address learns from each datagram which one it was sent to.
+Error ask_for_local_address(const AddressSpec& spec, int fd, int family) {
+  // On a socket of both families the first tells of IPv4's datagrams.
+  constexpr SocketOption kOptions[] = {{IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO"},
+                                       {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO"}};
+  return set_options(spec, fd, std::span(kOptions).first(family == AF_INET6 ? 2 : 1));
 }
 
 }  // namespace
@@ -138,6 +179,8 @@ Error Listener::open_unix(const AddressSpec& spec) {
 Error Listener::open_internet(const AddressSpec& spec, int loops) {
   std::vector<SocketAddress> addresses;
   if (auto err = resolve(spec, addresses)) return err;
+  // A name's IPv4 address has a socket of its own: where it is 0.0.0.0, a "::" for both families would be in its way.
+  v6_only_ = spec.family == Family::kV6 || addresses.size() > 1;
   // Where any port will do, the one that the kernel chose for the first address may be taken at another.
   for (int left = spec.port == 0 ? kTries : 1;; --left) {
     auto err = open_all(spec, addresses, loops);
@@ -154,8 +197,7 @@ Error Listener::open_all(const AddressSpec& spec, std::span<const SocketAddress>
     (address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = port;
     auto err = open_group(spec, address, reuse_port_ ? loops : 1);
     // A name may have an address that this machine has not, as ::1 where IPv6 is off.
-    const bool absent =
-        err.code() == std::errc::address_not_available || err.code() == std::errc::address_family_not_supported;
+    const bool absent = err.code() == std::errc::address_not_available || is_absent(err.code());
     if (absent && addresses.size() > 1) {
       if (!first) first = std::move(err);
     } else if (err) {
@@ -180,9 +222,10 @@ Error Listener::open_group(const AddressSpec& spec, SocketAddress address, int c
 // While the group was growing the kernel spread the peers over fewer sockets: what has come meanwhile could be
 // overtaken by what the same peer sends now.
 void Listener::forget_early_datagrams() {
+  constexpr int kMost = 50'000;  // more than wait anywhere; no flood may hold up the start for ever
   char byte = 0;
   for (const Socket& socket : sockets_) {
-    while (sys::read(socket.fd.get(), &byte, 1) >= 0) {
+    for (int left = kMost; left != 0 && sys::read(socket.fd.get(), &byte, 1) >= 0; --left) {
     }
   }
 }
@@ -190,18 +233,16 @@ void Listener::forget_early_datagrams() {
 Error Listener::open_socket(const AddressSpec& spec, const SocketAddress& address, int loop) {
   FileDescriptor fd(sys::socket(address.family(), socket_type(network_) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return call_error(spec, sys::last_error(), "socket");
-  // Without it a restarted server waits for its old connections' TIME_WAIT. For UDP it would let two servers share a
-  // port.
-  if (network_ == Network::kTcp) sys::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  if (reuse_port_ && sys::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1) != 0)
-    return call_error(spec, sys::last_error(), "setsockopt SO_REUSEPORT");
-  if (address.family() == AF_INET6)
-    sys::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, spec.family == Family::kV6 ? 1 : 0);
+  std::vector<SocketOption> options;
+  if (network_ == Network::kTcp) options.assign(std::begin(kTcpOptions), std::end(kTcpOptions));
+  if (reuse_port_) options.push_back({SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT"});
+  if (address.family() == AF_INET6) options.push_back({IPPROTO_IPV6, IPV6_V6ONLY, v6_only_ ? 1 : 0, "IPV6_V6ONLY"});
+  if (auto err = set_options(spec, fd.get(), options)) return err;
   // Before bind: what came in between would not tell.
-  if (network_ == Network::kUdp && address.is_wildcard()) ask_for_local_address(fd.get(), address.family());
+  if (network_ == Network::kUdp && address.is_wildcard()) {
+    if (auto err = ask_for_local_address(spec, fd.get(), address.family())) return err;
+  }
   if (sys::bind(fd.get(), &address.any, address.size) != 0) return call_error(spec, sys::last_error(), "bind");
-  // Accepted sockets inherit it, which saves a system call for each.
-  if (network_ == Network::kTcp) sys::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   return listen(spec, std::move(fd), address, loop);
 }
 

@@ -68,6 +68,7 @@ class Listener {
 
   Network network_ = Network::kTcp;
   bool reuse_port_ = false;
+  bool v6_only_ = false;
   std::vector<Socket> sockets_;
   SocketFile file_;
 };

@@ -1,9 +1,13 @@
 // Setting up: whichever system call fails, at whichever of its turns, serve says what and where, and leaves nothing.
 #include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -14,17 +18,32 @@
 
 namespace {
 
+struct Name {
+  const char* name;
+  const char* v4;  // both null: nobody knows it
+  const char* v6;
+};
+
+// localhost is both 127.0.0.1 and ::1 on most machines, and a name may be every address of both families.
 constexpr const char* kTwoAddresses = "name.with.two.addresses";
+constexpr const char* kEveryAddress = "name.of.every.address";
+constexpr Name kNames[] = {{kTwoAddresses, "127.0.0.1", "::1"},
+                           {kEveryAddress, "0.0.0.0", "::"},
+                           {"tcp", nullptr, nullptr},
+                           {"udp", nullptr, nullptr}};
 
 }  // namespace
 
-// What a machine whose localhost is both 127.0.0.1 and ::1 says of it.
 extern "C" {
 int __real_getaddrinfo(const char* host, const char* port, const addrinfo* hints, addrinfo** found);
 int __wrap_getaddrinfo(const char* host, const char* port, const addrinfo* hints, addrinfo** found) {
-  if (host == nullptr || std::strcmp(host, kTwoAddresses) != 0) return __real_getaddrinfo(host, port, hints, found);
-  const int err = __real_getaddrinfo("127.0.0.1", port, hints, found);
-  return err != 0 ? err : __real_getaddrinfo("::1", port, hints, &(*found)->ai_next);
+  for (const Name& known : kNames) {
+    if (host == nullptr || std::strcmp(host, known.name) != 0) continue;
+    if (known.v4 == nullptr) return EAI_NONAME;
+    const int err = __real_getaddrinfo(known.v4, port, hints, found);
+    return err != 0 ? err : __real_getaddrinfo(known.v6, port, hints, &(*found)->ai_next);
+  }
+  return __real_getaddrinfo(host, port, hints, found);
 }
 }
 
@@ -33,6 +52,7 @@ namespace {
 
 struct Outcome {
   bool served = false;
+  Addr addr;
   Error error;
 };
 
@@ -77,15 +97,12 @@ class SetupFailureTest : public ServerTest, public testing::WithParamInterface<s
     }
     EXPECT_FALSE(outcome.served && outcome.error);
     EXPECT_TRUE(outcome.served || outcome.error);
-    if (failed && must_fail()) expect_named(outcome);
+    if (failed) expect_named(outcome);
     EXPECT_EQ(baseline().difference(), "");
     EXPECT_FALSE(std::filesystem::exists(path("s"))) << "the socket's file is left";
     std::filesystem::remove(path("s"));
     return failed;
   }
-
-  // Options are asked for where they would be of use: most of them a server can do without.
-  static bool must_fail() { return call() != Call::kSetsockopt; }
 
   void expect_named(const Outcome& outcome) {
     EXPECT_FALSE(outcome.served);
@@ -161,6 +178,99 @@ TEST_F(NameWithTwoAddressesTest, WhereAnyPortWillDoTriesAnother) {
 TEST_F(NameWithTwoAddressesTest, IsServedAtTheOneThereIs) {
   EXPECT_TRUE(serve_name("0", Call::kBind, EADDRNOTAVAIL, 100).served);
   EXPECT_TRUE(serve_name("0", Call::kSocket, EAFNOSUPPORT, 100).served);
+}
+
+// "::" alone would take 0.0.0.0 too.
+TEST_F(NameWithTwoAddressesTest, IsServedWhereTheyAreEveryAddressOfBothFamilies) {
+  for (const char* scheme : {"tcp", "udp"}) {
+    Server server;
+    Events events;
+    events.serving = [&](const Server& running) {
+      server = running;
+      return Action::Shutdown;
+    };
+    const Error err = serve(std::move(events), std::string(scheme) + "://" + kEveryAddress + ":0");
+    EXPECT_FALSE(err) << err.message();
+    EXPECT_EQ(server.addrs().size(), 1u);
+  }
+}
+
+class AddressFailureTest : public ServerTest {
+ protected:
+  // Serves until serving, with each call that `failing` picks failing.
+  static Outcome serve_with(const std::string& address, int error, const std::function<bool(Invocation&)>& failing) {
+    Injection injection([&](Invocation& invocation) { return failing(invocation) ? error : 0; });
+    Outcome outcome;
+    Events events;
+    events.num_loops = 2;
+    events.serving = [&](const Server& server) {
+      outcome.served = true;
+      outcome.addr = server.addrs().at(0);
+      return Action::Shutdown;
+    };
+    std::thread([&] { outcome.error = serve(std::move(events), address); }).join();
+    return outcome;
+  }
+  static std::function<bool(Invocation&)> first_of(Call call) {
+    return [call, seen = 0](Invocation& invocation) mutable { return invocation.call == call && seen++ == 0; };
+  }
+};
+
+// The first socket finds out whether there is IPv6.
+TEST_F(AddressFailureTest, OnlyAFamilyThatDoesNotExistMeansThatThereIsNoIpv6) {
+  for (const std::string address : {"tcp://:0", "udp://:0", "tcp-net://*:0", "udp-net://:0"}) {
+    for (const int error : {EAFNOSUPPORT, EPFNOSUPPORT, EPROTONOSUPPORT}) {
+      const Outcome outcome = serve_with(address, error, first_of(Call::kSocket));
+      EXPECT_TRUE(outcome.served) << outcome.error.message();
+      EXPECT_EQ(outcome.addr.ip(), "0.0.0.0");
+    }
+    for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES}) {
+      const Outcome outcome = serve_with(address, error, first_of(Call::kSocket));
+      EXPECT_FALSE(outcome.served) << address << " at " << outcome.addr.to_string() << ", errno " << error;
+      EXPECT_EQ(outcome.error.code(), std::error_code(error, std::system_category()));
+      EXPECT_TRUE(outcome.error.message().starts_with("listen " + address + ": socket: ")) << outcome.error.message();
+    }
+  }
+}
+
+// Each of them changes what is served: which families, to whom answers seem to come from, what is read.
+TEST_F(AddressFailureTest, NoOptionOfASocketFailsUnnoticed) {
+  for (const std::string address : {"tcp://:0", "tcp://127.0.0.1:0?reuseport=1", "udp4://:0", "udp6://:0"}) {
+    int n = 0;
+    Outcome outcome;
+    for (; !outcome.served && n < 100; ++n) {
+      outcome = serve_with(address, ENOPROTOOPT, [n, seen = 0](Invocation& invocation) mutable {
+        return invocation.call == Call::kSetsockopt && seen++ == n;
+      });
+      if (outcome.served) break;
+      EXPECT_TRUE(outcome.error.message().starts_with("listen " + address + ": setsockopt "))
+          << outcome.error.message();
+    }
+    EXPECT_GE(n, address.starts_with("udp4") ? 1 : 3) << address;
+  }
+}
+
+// The host of "tcp:80" is called tcp.
+TEST_F(AddressFailureTest, WhatCannotBeResolvedMayHaveBeenMeantOtherwise) {
+  EXPECT_TRUE(serve(Events{}, "tcp:80").message().ends_with("; did you mean \"tcp://:80\"?"));
+  EXPECT_TRUE(serve(Events{}, "udp:53").message().ends_with("; did you mean \"udp://:53\"?"));
+}
+
+// A flood of datagrams to a growing group is no reason not to start.
+TEST_F(AddressFailureTest, AFloodDoesNotHoldUpAReuseportGroup) {
+  std::atomic<int> datagrams{0};
+  const UniqueFd flood(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const Outcome outcome = serve_with("udp4://127.0.0.1:0?reuseport=1", 0, [&](Invocation& invocation) {
+    if (invocation.call != Call::kRead || !is_socket(invocation.fd)) return false;
+    sockaddr_in to{};
+    socklen_t size = sizeof(to);
+    ::getsockname(invocation.fd, reinterpret_cast<sockaddr*>(&to), &size);
+    ::sendto(flood.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to), size);
+    return datagrams.fetch_add(1) > 1'000'000;  // long past what is waited for: the test fails, and ends
+  });
+  EXPECT_TRUE(outcome.served) << outcome.error.message();
+  EXPECT_GT(datagrams, 0);
+  EXPECT_LT(datagrams, 1'000'000);
 }
 
 }  // namespace
