@@ -30,6 +30,10 @@ namespace evio {
 /// epoll(7). `?reuseport=true` (1 to 9, t, T, y and Y are true) gives each loop a socket of its own (SO_REUSEPORT,
 /// socket(7)); it is an Error for unix.
 ///
+/// A unix path is taken over only from a socket that no process has any more. While a server starts on it there is a
+/// lock, the path with ".lock" behind it: of several that start at once one serves, the others get an Error. The path
+/// is fixed here: it is removed at the end whatever the working directory is by then.
+///
 /// Loop 0 runs on the calling thread, the others on threads of their own, which are joined before serve() returns.
 /// While it runs, SIGPIPE is blocked on these threads. The events are copied or moved in: with several loops one
 /// callback is called on several threads. Several calls may run at once, also within a callback.

@@ -72,20 +72,6 @@ Error resolve(const AddressSpec& spec, std::vector<SocketAddress>& addresses) {
   return {};
 }
 
-// Before a path is bound: only a socket that nobody listens on may be removed from it.
-Error clear_path(const AddressSpec& spec, const SocketAddress& address) {
-  struct stat info {};
-  if (spec.path.front() == '@' || sys::lstat(spec.path.c_str(), &info) != 0) return {};
-  const auto in_use = std::make_error_code(std::errc::address_in_use);
-  if (!S_ISSOCK(info.st_mode)) return address_error(spec, in_use, "the path exists and is not a socket");
-  const FileDescriptor probe(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!probe.valid()) return call_error(spec, sys::last_error(), "socket");
-  if (sys::connect(probe.get(), &address.any, address.size) == 0 || errno != ECONNREFUSED)
-    return address_error(spec, in_use, "the socket is in use");
-  if (sys::unlink(spec.path.c_str()) != 0) return call_error(spec, sys::last_error(), "unlink");
-  return {};
-}
-
 struct SocketOption {
   int level;
   int name;
@@ -121,32 +107,6 @@ Error ask_for_local_address(const AddressSpec& spec, int fd, int family) {
 
 }  // namespace
 
-SocketFile::SocketFile(std::string path) {
-  struct stat info {};
-  if (sys::lstat(path.c_str(), &info) == 0) {
-    device_ = info.st_dev;
-    inode_ = info.st_ino;
-  }
-  path_ = std::move(path);
-}
-
-SocketFile::SocketFile(SocketFile&& other) noexcept
-    : path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
-
-SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(device_, other.device_);
-  std::swap(inode_, other.inode_);
-  return *this;
-}
-
-SocketFile::~SocketFile() {
-  struct stat info {};
-  if (path_.empty() || sys::lstat(path_.c_str(), &info) != 0) return;
-  const bool unknown = inode_ == 0 && S_ISSOCK(info.st_mode);
-  if (unknown || (info.st_dev == device_ && info.st_ino == inode_)) sys::unlink(path_.c_str());
-}
-
 Error Listener::open(const AddressSpec& spec, int loops) {
   network_ = spec.network;
   reuse_port_ = spec.reuse_port;
@@ -167,13 +127,23 @@ void Listener::close() noexcept {
 
 Error Listener::open_unix(const AddressSpec& spec) {
   const SocketAddress address = SocketAddress::unix_path(spec.path);
-  if (auto err = clear_path(spec, address)) return err;
+  std::string path;
+  if (auto err = locate(spec, path)) return err;
+  StartLock lock;  // until the socket listens, or is gone
+  if (!path.empty()) {
+    if (auto err = lock.acquire(spec, path)) return err;
+    if (auto err = clear_path(spec, path)) return err;
+  }
   FileDescriptor fd(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return call_error(spec, sys::last_error(), "socket");
-  std::string path = spec.path;  // now: when the file is there, nothing may keep it from being taken charge of
+  SocketFile file;  // destroyed before the socket: see there
   if (sys::bind(fd.get(), &address.any, address.size) != 0) return call_error(spec, sys::last_error(), "bind");
-  if (path.front() != '@') file_ = SocketFile(std::move(path));
-  return listen(spec, std::move(fd), address, kEveryLoop);
+  if (!path.empty()) {
+    if (auto err = file.take_charge(spec, std::move(path))) return err;
+  }
+  if (auto err = listen(spec, fd, address, kEveryLoop)) return err;
+  file_ = std::move(file);
+  return {};
 }
 
 Error Listener::open_internet(const AddressSpec& spec, int loops) {
@@ -243,10 +213,11 @@ Error Listener::open_socket(const AddressSpec& spec, const SocketAddress& addres
     if (auto err = ask_for_local_address(spec, fd.get(), address.family())) return err;
   }
   if (sys::bind(fd.get(), &address.any, address.size) != 0) return call_error(spec, sys::last_error(), "bind");
-  return listen(spec, std::move(fd), address, loop);
+  return listen(spec, fd, address, loop);
 }
 
-Error Listener::listen(const AddressSpec& spec, FileDescriptor fd, const SocketAddress& address, int loop) {
+// Takes the descriptor when it succeeds.
+Error Listener::listen(const AddressSpec& spec, FileDescriptor& fd, const SocketAddress& address, int loop) {
   if (network_ != Network::kUdp && sys::listen(fd.get(), SOMAXCONN) != 0)
     return call_error(spec, sys::last_error(), "listen");
   SocketAddress bound;

@@ -1,34 +1,15 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <span>
-#include <string>
 #include <vector>
 
 #include "evio/addr.hpp"
 #include "evio/error.hpp"
 #include "internal/address_spec.hpp"
 #include "internal/file_descriptor.hpp"
+#include "internal/unix_path.hpp"
 
 namespace evio::internal {
-
-/// The file of a unix socket that this process has bound: removed when it goes, unless someone has put another in its
-/// place. Thread-safety: one thread.
-class SocketFile {
- public:
-  SocketFile() = default;
-  /// Takes charge of the socket file that is there now.
-  explicit SocketFile(std::string path);
-  SocketFile(SocketFile&& other) noexcept;
-  SocketFile& operator=(SocketFile&& other) noexcept;
-  ~SocketFile();
-
- private:
-  std::string path_;  // empty: nothing to remove
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
-};
 
 /// One address being listened on: all its sockets. A name with addresses of both families has a socket for each; with
 /// reuseport each loop has sockets of its own. Thread-safety: one thread; refuse_newcomers() beside loops that accept.
@@ -64,13 +45,13 @@ class Listener {
   Error open_group(const AddressSpec& spec, SocketAddress address, int copies);
   void forget_early_datagrams();
   Error open_socket(const AddressSpec& spec, const SocketAddress& address, int loop);
-  Error listen(const AddressSpec& spec, FileDescriptor fd, const SocketAddress& address, int loop);
+  Error listen(const AddressSpec& spec, FileDescriptor& fd, const SocketAddress& address, int loop);
 
   Network network_ = Network::kTcp;
   bool reuse_port_ = false;
   bool v6_only_ = false;
   std::vector<Socket> sockets_;
-  SocketFile file_;
+  SocketFile file_;  // destroyed before the sockets: see there
 };
 
 }  // namespace evio::internal

@@ -123,7 +123,8 @@ TEST_P(SetupFailureTest, IsReportedAndLeavesNothing) {
 }
 
 std::vector<Call> setup_calls(PollerKind poller) {
-  std::vector<Call> calls{Call::kSocket, Call::kBind, Call::kListen, Call::kGetsockname, Call::kSetsockopt};
+  std::vector<Call> calls{Call::kSocket,     Call::kBind, Call::kListen, Call::kGetsockname,
+                          Call::kSetsockopt, Call::kOpen, Call::kFlock,  Call::kFstat};
   if (poller == PollerKind::kEpoll) {
     calls.insert(calls.end(), {Call::kEpollCreate1, Call::kEpollCtl, Call::kEventfd});
   } else {

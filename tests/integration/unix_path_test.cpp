@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -188,6 +189,39 @@ TEST_P(UnixPathTest, TheSamePathTwiceInOneCallIsRefusedAndLeavesNothing) {
     EXPECT_TRUE(server.wait());
   }
   EXPECT_FALSE(std::filesystem::exists(file));
+}
+
+// The path is fixed when it is bound.
+TEST_P(UnixPathTest, ThatIsRelativeMeansTheFolderOfTheStart) {
+  const std::string start = path("start");
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::create_directory(start);
+  for (const std::string file : {"s", "./s", "../start/s"}) {
+    std::filesystem::current_path(start);
+    Events handlers = echoing();
+    std::string local;
+    handlers.opened = [&](Conn& conn, Output&, Options&) {
+      local = conn.local_addr().path();
+      return Action::None;
+    };
+    handlers.serving = [&](const Server& server) {
+      EXPECT_EQ(server.addrs().at(0).path(), file);
+      std::filesystem::current_path("/");
+      return Action::None;
+    };
+    {
+      TestServer server(handlers, address_of(file));
+      EXPECT_EQ(entries_of(start), std::set<std::string>{"s"});
+      std::filesystem::current_path(start);
+      expect_echo(server);
+      EXPECT_EQ(local, file);
+      expect_refused(start + "/s");
+      std::filesystem::current_path("/");
+    }
+    EXPECT_EQ(entries_of(start), std::set<std::string>());
+  }
+  std::filesystem::current_path(before);
+  std::filesystem::remove(start);
 }
 
 TEST_P(UnixPathTest, ItsPeersHaveNoPathUnlessTheyBoundOne) {
