@@ -46,8 +46,10 @@ TEST_P(LoopLimitTest, OfDescriptorsIsNamedWithTheLoopAndTheAddresses) {
       << message;
 }
 
-TEST_P(LoopLimitTest, OfDescriptorsIsNamedWhereEachLoopHasASocket) {
-  if (!mode().is_tcp()) GTEST_SKIP() << "reuseport is not for unix sockets";
+class ReuseportLimitTest : public LoopLimitTest {};
+EVIO_INSTANTIATE(ReuseportLimitTest, modes_of(Network::kTcp, {1}));
+
+TEST_P(ReuseportLimitTest, OfDescriptorsIsNamedWhereEachLoopHasASocket) {
   const std::string given = address() + "?reuseport=1";
   const std::string message = refused({given});
   EXPECT_TRUE(message.starts_with("listen " + given + ": socket: ")) << message;
