@@ -1,5 +1,6 @@
 // Guarantee 17: of several servers that start on one unix path at once exactly one serves, and it notices nothing of
 // the others.
+#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/fault/inject.hpp"
@@ -94,6 +96,15 @@ class UnixStartTest : public ModeTest {
   std::string lock_file() { return path("s.lock"); }
   std::string unix_address() { return mode().scheme() + "://" + file(); }
   std::unique_ptr<Start> start() { return std::make_unique<Start>(unix_address(), mode().loops); }
+  // serve, which must refuse.
+  Error refused() {
+    Events handlers = events();
+    handlers.serving = [](const Server&) {
+      ADD_FAILURE() << "it serves";
+      return Action::Shutdown;
+    };
+    return serve(std::move(handlers), unix_address());
+  }
   // A socket that its process has left behind.
   void leave_a_dead_socket() { bind_socket(file(), SOCK_STREAM).reset(); }
 
@@ -180,7 +191,7 @@ TEST_P(UnixStartTest, ASocketThatAProcessHasIsLeftToIt) {
     const UniqueFd fd = bind_socket(file(), type);
     struct stat before {};
     ASSERT_EQ(::lstat(file().c_str(), &before), 0);
-    const Error err = serve(events(), unix_address());
+    const Error err = refused();
     EXPECT_EQ(err.code(), std::errc::address_in_use) << err.message();
     struct stat after {};
     ASSERT_EQ(::lstat(file().c_str(), &after), 0);
@@ -209,7 +220,7 @@ TEST_P(UnixStartTest, AFileOfTheLocksNameIsNotRemoved) {
 
 TEST_P(UnixStartTest, WhatIsNoFileInTheLocksPlaceIsAnErrorThatNamesIt) {
   const auto expect_error = [&](std::errc code) {
-    const Error err = serve(events(), unix_address());
+    const Error err = refused();
     EXPECT_EQ(err.code(), code) << err.message();
     EXPECT_NE(err.message().find(lock_file()), std::string::npos) << err.message();
     EXPECT_TRUE(std::filesystem::exists(std::filesystem::symlink_status(lock_file())));
@@ -222,6 +233,28 @@ TEST_P(UnixStartTest, WhatIsNoFileInTheLocksPlaceIsAnErrorThatNamesIt) {
   expect_error(std::errc::too_many_symbolic_link_levels);
   ASSERT_EQ(::mkfifo(lock_file().c_str(), 0600), 0);
   expect_error(std::errc::address_in_use);
+}
+
+// Between open(2) and flock(2) the file is removed by the one that had it locked, and another locks a new one.
+TEST_P(UnixStartTest, ALockOnAFileThatIsGoneIsNone) {
+  UniqueFd other;
+  std::atomic<bool> waited{false};
+  const Injection injection([&](Invocation& invocation) {
+    if (invocation.call == Call::kFlock && !other.valid() && !waited) {
+      std::filesystem::remove(lock_file());
+      other = UniqueFd(::open(lock_file().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+      EXPECT_EQ(::flock(other.get(), LOCK_EX), 0);
+    } else if (invocation.call == Call::kNanosleep && other.valid()) {
+      waited = true;
+      std::filesystem::remove(lock_file());
+      other.reset();
+    }
+    return 0;
+  });
+  Start only(unix_address(), mode().loops);
+  EXPECT_TRUE(only.serves()) << only.error().message();
+  EXPECT_TRUE(waited) << "it went on while another had the lock";
+  expect_one_of({&only});
 }
 
 // The sleeps in between are left out.
