@@ -15,9 +15,7 @@ std::string_view trim(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kSpace) + 1);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+evio::Error run_echo(int argc, char** argv) {
   int port = 5000;
   int loops = 0;
   bool udp = false;
@@ -44,7 +42,7 @@ int main(int argc, char** argv) {
     return evio::Action::None;
   };
   events.data = [trace](evio::Conn&, const evio::Bytes& in, evio::Output& out) {
-    if (trace) examples::log(std::string(trim(in)));
+    if (trace) examples::log(trim(in));
     out = in;
     return evio::Action::None;
   };
@@ -53,5 +51,9 @@ int main(int argc, char** argv) {
   if (stdlib) address += "-net";
   address += "://:" + std::to_string(port);
   if (reuseport) address += "?reuseport=true";
-  return examples::exit_status(evio::serve(std::move(events), address));
+  return evio::serve(std::move(events), address);
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return examples::run(run_echo, argc, argv); }

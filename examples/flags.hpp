@@ -1,15 +1,19 @@
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <cxxopts.hpp>
-#include <iostream>
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "examples/program.hpp"
 
 namespace examples {
 
@@ -37,7 +41,8 @@ class Flags {
     return *this;
   }
 
-  /// Sets every flag's target; fails when there is a mistake. --help prints the usage and exits with 0.
+  /// Sets every flag's target; fails when there is a mistake. --help prints the usage and exits with 0; throws when
+  /// stdout does not take it.
   void parse(int argc, const char* const* argv) {
     std::vector<std::string> args{""};
     for (int i = 1; i < argc; ++i) {
@@ -50,8 +55,8 @@ class Flags {
 
   /// Tells a mistake on stderr, with the usage, and exits with 2.
   [[noreturn]] void fail(const std::string& mistake) {
-    std::cerr << mistake << '\n';
-    usage(std::cerr, 2);
+    log(mistake + '\n' + usage());
+    std::exit(2);
   }
 
  private:
@@ -61,7 +66,7 @@ class Flags {
     const std::size_t equals = flag.find('=');
     const std::string name(flag.substr(0, equals));
     if (name.empty() || name.front() == '-') fail("bad flag syntax: " + std::string(arg));
-    if (name == "help" || name == "h") usage(std::cout, EXIT_SUCCESS);
+    if (name == "help" || name == "h") print_help();
     const auto known = boolean_.find(name);
     if (known == boolean_.end()) fail("flag provided but not defined: -" + name);
 
@@ -95,9 +100,17 @@ class Flags {
     options_.parse(static_cast<int>(pointers.size()), pointers.data());
   }
 
-  [[noreturn]] void usage(std::ostream& stream, int status) {
-    stream << options_.help() << std::flush;
-    std::exit(status);
+  std::string usage() const {
+    std::string lines = options_.help();
+    lines.pop_back();  // the last end of a line, which is added when they are printed
+    return lines;
+  }
+
+  [[noreturn]] void print_help() {
+    if (std::puts(usage().c_str()) < 0 || std::fflush(stdout) != 0) {
+      throw std::system_error(errno, std::generic_category(), "cannot print the help");
+    }
+    std::exit(EXIT_SUCCESS);
   }
 
   cxxopts::Options options_;

@@ -10,7 +10,9 @@
 #include "examples/http/service.hpp"
 #include "examples/program.hpp"
 
-int main(int argc, char** argv) {
+namespace {
+
+evio::Error run_http(int argc, char** argv) {
   int port = 8080;
   int loops = 0;
   std::string unixsocket;
@@ -42,5 +44,9 @@ int main(int argc, char** argv) {
   const std::string suffix = stdlib ? "-net" : "";
   std::vector<std::string> addrs{"tcp" + suffix + "://:" + std::to_string(port)};
   if (!unixsocket.empty()) addrs.push_back("unix" + suffix + "://" + unixsocket);
-  return examples::exit_status(evio::serve(std::move(events), addrs));
+  return evio::serve(std::move(events), addrs);
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return examples::run(run_http, argc, argv); }

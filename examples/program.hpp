@@ -1,15 +1,25 @@
 #pragma once
 
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <evio/evio.hpp>
-#include <iostream>
-#include <string>
+#include <exception>
+#include <new>
+#include <string_view>
 
 namespace examples {
 
-/// One line on stderr, as Go's log writes it: at once and in one piece, from any thread.
-inline void log(const std::string& line) { std::cerr << line + '\n'; }
+/// Writes a line to stderr as Go's log does: at once and in one piece, from any thread. Allocates nothing, so that it
+/// can report a lack of memory. What stderr does not take is lost.
+inline void log(std::string_view line) noexcept {
+  const std::array<iovec, 2> parts{{{const_cast<char*>(line.data()), line.size()}, {const_cast<char*>("\n"), 1}}};
+  while (::writev(STDERR_FILENO, parts.data(), parts.size()) < 0 && errno == EINTR) {
+  }
+}
 
 /// From now on SIGINT and SIGTERM shut the server down.
 inline void shut_down_on_signals(const evio::Server& server) {
@@ -26,10 +36,19 @@ inline void shut_down_on_signals(const evio::Server& server) {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-/// main's last line: what serve() returned as the program's exit status.
-inline int exit_status(const evio::Error& err) {
-  if (!err) return 0;
-  log(err.message());
+/// Runs a program and returns its exit status: 0, or 1 after one line about the error that it returned or threw. An
+/// exception that nobody catches ends a process on the spot, and its unix sockets' files stay behind.
+inline int run(evio::Error (*program)(int, char**), int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // A server outlives whoever reads its log.
+  try {
+    const evio::Error err = program(argc, argv);
+    if (!err) return 0;
+    log(err.message());
+  } catch (const std::bad_alloc&) {
+    log("out of memory");
+  } catch (const std::exception& e) {
+    log(e.what());
+  }
   return 1;
 }
 

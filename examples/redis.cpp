@@ -9,7 +9,9 @@
 #include "examples/program.hpp"
 #include "examples/redis/service.hpp"
 
-int main(int argc, char** argv) {
+namespace {
+
+evio::Error run_redis(int argc, char** argv) {
   int port = 6380;
   int loops = 0;
   std::string unixsocket = "socket";
@@ -44,5 +46,9 @@ int main(int argc, char** argv) {
   const std::string suffix = stdlib ? "-net" : "";
   std::vector<std::string> addrs{"tcp" + suffix + "://:" + std::to_string(port)};
   if (!unixsocket.empty()) addrs.push_back("unix" + suffix + "://" + unixsocket);
-  return examples::exit_status(evio::serve(std::move(events), addrs));
+  return evio::serve(std::move(events), addrs);
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return examples::run(run_redis, argc, argv); }

@@ -17,6 +17,7 @@
 #include <filesystem>
 
 #include "tests/support/process.hpp"
+#include "tests/support/sync.hpp"
 #include "tests/support/timing.hpp"
 
 namespace evio::test {
@@ -41,6 +42,16 @@ pid_t spawn(const std::string& path, const std::vector<std::string>& args, const
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) ADD_FAILURE() << path << ": " << std::strerror(error);
   return error == 0 ? pid : -1;
+}
+
+// Not connected when there is no such socket.
+UniqueFd connect_to(const std::string& path) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) fd.reset();
+  return fd;
 }
 
 }  // namespace
@@ -73,7 +84,7 @@ bool Program::wait_for_output() {
 }
 
 bool Program::read_more() {
-  if (!wait_for_output()) return false;
+  if (at_end_ || !wait_for_output()) return false;
   char buffer[4096];
   const auto got = ::read(output_.get(), buffer, sizeof(buffer));
   at_end_ = got <= 0;
@@ -81,13 +92,17 @@ bool Program::read_more() {
   return got > 0;
 }
 
-bool Program::wait_for(std::string_view text) {
+bool Program::writes(std::string_view text) {
   while (written_.find(text) == std::string::npos) {
-    if (read_more()) continue;
-    ADD_FAILURE() << "it did not write " << text << " but: " << written_;
-    return false;
+    if (!read_more()) return false;
   }
   return true;
+}
+
+bool Program::wait_for(std::string_view text) {
+  if (writes(text)) return true;
+  ADD_FAILURE() << "it did not write " << text << " but: " << written_;
+  return false;
 }
 
 int Program::port() {
@@ -112,13 +127,14 @@ Client Program::connect() {
 
 Client Program::connect_unix(const std::string& name) {
   port();  // when it says that, its sockets are there
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path(name).copy(address.sun_path, sizeof(address.sun_path) - 1);
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-    ADD_FAILURE() << "connect " << path(name) << ": " << std::strerror(errno);
-  }
+  UniqueFd fd = connect_to(path(name));
+  if (!fd.valid()) ADD_FAILURE() << "connect " << path(name) << ": " << std::strerror(errno);
+  return Client(std::move(fd));
+}
+
+Client Program::connect_unix_unannounced(const std::string& name) {
+  UniqueFd fd;
+  EXPECT_TRUE(eventually([&] { return (fd = connect_to(path(name))).valid(); })) << path(name);
   return Client(std::move(fd));
 }
 
@@ -127,6 +143,11 @@ std::size_t Program::memory() const {
     if (line.starts_with("VmRSS:")) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
   }
   return 0;
+}
+
+void Program::stop_reading() {
+  output_.reset();
+  at_end_ = true;
 }
 
 void Program::signal(int number) {

@@ -28,9 +28,15 @@ class Program {
   Client connect();
   /// A client of the unix socket called so in its folder.
   Client connect_unix(const std::string& name);
+  /// The same for a program that cannot say when it listens: tries until it does.
+  Client connect_unix_unannounced(const std::string& name);
 
-  /// Waits until it has written `text`; false when it does not.
+  /// Waits until it has written `text`; false when it ended first.
+  bool writes(std::string_view text);
+  /// The same for what it must write: the test fails when it does not.
   bool wait_for(std::string_view text);
+  /// Closes the other end of what it writes to.
+  void stop_reading();
   /// All that it wrote so far.
   const std::string& written() const { return written_; }
   /// A file in its folder.
