@@ -112,6 +112,15 @@ evio::Action shutdown(Call& call) {
   return evio::Action::Shutdown;
 }
 
+// Any page in a browser can have it send a POST to this port, with commands in the body. Unlike these, what HTTP puts
+// before them cannot be chosen by the page: a line that begins with POST, or one that begins with Host:.
+evio::Action hang_up(Call& call) {
+  examples::log(
+      "Possible SECURITY ATTACK detected: POST and Host: are HTTP, sent by a browser perhaps. Connection from " +
+      call.conn.remote_addr().to_string() + " aborted.");
+  return evio::Action::Close;
+}
+
 struct Command {
   std::string_view name;
   std::size_t min_args, max_args;  // the name is one
@@ -120,9 +129,10 @@ struct Command {
 
 constexpr std::size_t kAny = CommandReader::kMaxArgs;
 constexpr std::array kCommands{
-    Command{"GET", 2, 2, get},      Command{"SET", 3, 3, set},      Command{"PING", 1, 2, ping},
-    Command{"ECHO", 2, 2, echo},    Command{"DEL", 2, kAny, del},   Command{"FLUSHDB", 1, kAny, flushdb},
-    Command{"WAKE", 1, kAny, wake}, Command{"QUIT", 1, kAny, quit}, Command{"SHUTDOWN", 1, kAny, shutdown},
+    Command{"GET", 2, 2, get},         Command{"SET", 3, 3, set},          Command{"PING", 1, 2, ping},
+    Command{"ECHO", 2, 2, echo},       Command{"DEL", 2, kAny, del},       Command{"FLUSHDB", 1, kAny, flushdb},
+    Command{"WAKE", 1, kAny, wake},    Command{"QUIT", 1, kAny, quit},     Command{"SHUTDOWN", 1, kAny, shutdown},
+    Command{"POST", 1, kAny, hang_up}, Command{"HOST:", 1, kAny, hang_up},
 };
 
 bool is(const Command& command, std::string_view name) {

@@ -16,6 +16,17 @@ expect 'endless headers' "$(http --write-out '%{http_code}' --output /dev/null \
   --header "X: $(head -c 100000 /dev/zero | tr '\0' x)" "$url/")" 431
 stop
 
+# What a page in a browser could do to a redis.
+start redis --loops=4 --unixsocket=
+status=0
+http --data-binary $'SET k v\r\nSHUTDOWN\r\n' "http://127.0.0.1:$port/" >said 2>errors || status=$?
+expect 'the status of a POST to redis' "$status" 52  # an empty answer
+status=0
+http --http0.9 "http://127.0.0.1:$port/" >said 2>errors || status=$?
+expect 'a GET to redis' "$(tr -d '\r' <said)" "-ERR wrong number of arguments for 'GET' command"
+expect 'how many connections redis has aborted' "$(grep -c 'Possible SECURITY ATTACK detected' log)" 2
+stop
+
 start echo --loops=4 --reuseport
 # curl's telnet goes on until the server ends.
 mkfifo input

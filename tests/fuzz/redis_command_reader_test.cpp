@@ -38,6 +38,7 @@ TEST(RedisCommandReaderFuzz, TheOutcomeDoesNotDependOnThePieces) {
       "PING\r\n\r\nGET key\n",
       "ECHO \"a\\x41\\n\" 'it\\'s' \"\"\r\n",
       "*2\r\n$4\r\nECHO\r\n$10\r\n0123456789\r\n",
+      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nSET k v\r\n",
   };
   evio::test::check_generated(seeds, 20000, parse);
 }

@@ -200,6 +200,42 @@ TEST_P(RedisExample, RefusesWhatIsMalformedAfterAllAnswersBefore) {
   }
 }
 
+TEST_P(RedisExample, HangsUpOnBrowsers) {
+  Program redis(kProgram, args());
+  const std::string harm = "SET k v\r\n" + command({"SET", "k", "v"}) + "SHUTDOWN\r\n";
+  const std::string wrong_get = "-ERR wrong number of arguments for 'GET' command\r\n";
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n" + harm, ""},
+      {"PING\r\npost\r\n" + harm, kPong},
+      {"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + harm, wrong_get},
+      {"hOST:\n" + harm, ""},
+      {"\"po\\x73t\" x\r\n" + harm, ""},
+      {command({"POST"}) + harm, ""},
+      {command({"Host:", "x", "y"}) + harm, ""},
+  };
+  for (const auto& [request, answered] : cases) {
+    Client client = redis.connect();  // the connection is closed though its client does not end it
+    client.send_all(request);
+    EXPECT_EQ(client.receive_all(), answered) << request;
+    EXPECT_TRUE(redis.wait_for("Possible SECURITY ATTACK detected")) << request;
+    EXPECT_TRUE(redis.wait_for("Connection from " + client.local_name() + " aborted.\n")) << request;
+  }
+  EXPECT_EQ(answer(redis.connect(), "GET k\r\nPOSTS\r\nHost\r\n"),
+            kNull + "-ERR unknown command 'POSTS'\r\n-ERR unknown command 'Host'\r\n");
+}
+
+// What arrives behind it in packets of its own is not obeyed either, nor is a command that comes byte by byte.
+TEST_P(RedisExample, HangsUpForGood) {
+  Program redis(kProgram, args());
+  Client client = redis.connect();
+  for (const char byte : std::string_view("POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k v\r\n")) {
+    client.send_all(std::string_view(&byte, 1));
+  }
+  EXPECT_EQ(client.receive_all(), "");
+  client.send_all("SET k v\r\n");
+  EXPECT_EQ(answer(redis.connect(), "GET k\r\n"), kNull);
+}
+
 TEST_P(RedisExample, WhatNeverEndsIsBounded) {
   Program redis(kProgram, args());
   const auto flood = [&](std::string_view begin, const std::string& more) {
