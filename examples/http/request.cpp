@@ -9,13 +9,6 @@ namespace http {
 
 namespace {
 
-// Cuts off and returns what stands before `end`, which is dropped.
-std::string_view cut(std::string_view& text, std::string_view end) {
-  const std::string_view part = text.substr(0, text.find(end));
-  text.remove_prefix(std::min(part.size() + end.size(), text.size()));
-  return part;
-}
-
 void join_chunks(std::string_view chunks, std::string& body) {
   for (;;) {
     const std::string_view line = cut(chunks, "\r\n");
@@ -44,6 +37,12 @@ Request parse(std::string_view whole, std::string& storage) {
   request.method = cut(whole, " ");
   request.query = cut(whole, " ");
   request.path = cut(request.query, "?");
+  if (request.path.front() != '/' && request.path != "*") {  // a whole URI (RFC 9112, 3.2.2)
+    cut(request.path, "://");
+    request.authority = request.path.substr(0, request.path.find('/'));
+    request.path.remove_prefix(request.authority.size());
+    if (request.path.empty()) request.path = "/";
+  }
   request.proto = cut(whole, "\r\n");
   const std::size_t head = whole.starts_with("\r\n") ? 0 : whole.find("\r\n\r\n") + 2;
   request.head = whole.substr(0, head);

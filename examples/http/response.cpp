@@ -34,10 +34,8 @@ void append_number(evio::Output& out, std::size_t number) {
 
 void append_response(evio::Output& out, std::string_view status, const Content& content) {
   out.append("HTTP/1.1 ").append(status).append("\r\nServer: evio\r\nDate: ").append(date());
-  if (!content.body.empty()) {
-    out.append("\r\nContent-Length: ");
-    append_number(out, content.body.size());
-  }
+  out.append("\r\nContent-Length: ");  // of an empty body too: without it that would be all that follows
+  append_number(out, content.body.size());
   out.append("\r\n").append(content.head).append("\r\n");
   if (!content.announce_only) out.append(content.body);
 }

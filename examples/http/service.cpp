@@ -20,6 +20,27 @@ struct Session {
   Framer framer;
 };
 
+struct Refusal {
+  std::string_view status, why;
+};
+
+Refusal refusal_for(Status status) {
+  switch (status) {
+    case Status::kTooLarge:
+      return {"413 Content Too Large", "content too large\n"};
+    case Status::kUriTooLong:
+      return {"414 URI Too Long", "uri too long\n"};
+    case Status::kHeadTooLarge:
+      return {"431 Request Header Fields Too Large", "request header fields too large\n"};
+    case Status::kNotImplemented:
+      return {"501 Not Implemented", "not implemented\n"};
+    case Status::kVersionNotSupported:
+      return {"505 HTTP Version Not Supported", "http version not supported\n"};
+    default:
+      return {"400 Bad Request", "malformed request\n"};
+  }
+}
+
 class Service {
  public:
   explicit Service(const Options& options)
@@ -39,27 +60,16 @@ class Service {
   // Answers the request unread begins with. Returns how long it is, 0 when it is not whole yet.
   std::size_t answer_next(Framer& framer, std::string_view unread, evio::Output& out, evio::Action& action) const {
     Framer::Result found = framer.find_end(unread);
-    if (found.status == Framer::Status::kContinue) {
+    if (found.status == Status::kContinue) {
       out.append("HTTP/1.1 100 Continue\r\n\r\n");
       found = framer.find_end(unread);
     }
-    switch (found.status) {
-      case Framer::Status::kContinue:
-      case Framer::Status::kMore:
-        return 0;
-      case Framer::Status::kDone:
-        handle(framer, unread.substr(0, found.size), out, action);
-        return found.size;
-      case Framer::Status::kBadRequest:
-        refuse(out, "400 Bad Request", "malformed request\n", action);
-        break;
-      case Framer::Status::kTooLarge:
-        refuse(out, "413 Content Too Large", "content too large\n", action);
-        break;
-      case Framer::Status::kHeadTooLarge:
-        refuse(out, "431 Request Header Fields Too Large", "request header fields too large\n", action);
-        break;
+    if (found.status == Status::kMore) return 0;
+    if (found.status == Status::kDone) {
+      handle(framer, unread.substr(0, found.size), out, action);
+      return found.size;
     }
+    refuse(framer, found.status, out, action);
     return unread.size();
   }
 
@@ -79,8 +89,9 @@ class Service {
     append_response(out, "200 OK", content);
   }
 
-  static void refuse(evio::Output& out, std::string_view status, std::string_view why, evio::Action& action) {
-    append_response(out, status, {.head = kClose, .body = why});
+  static void refuse(const Framer& framer, Status status, evio::Output& out, evio::Action& action) {
+    const Refusal refusal = refusal_for(status);
+    append_response(out, refusal.status, {.head = kClose, .body = refusal.why, .announce_only = framer.is_head()});
     action = evio::Action::Close;
   }
 

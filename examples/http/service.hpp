@@ -10,7 +10,8 @@ struct Options {
 };
 
 /// The server: every request is answered 200 with the same body, in order, however many came at once. What is no
-/// request is answered 400, 413 or 431, and the connection closed.
+/// request, or is too large, or asks for what is not implemented, is answered 400, 413, 414, 431, 501 or 505, and the
+/// connection closed.
 evio::Events events(const Options& options);
 
 }  // namespace http

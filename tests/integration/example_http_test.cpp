@@ -33,6 +33,9 @@ std::string refusal(std::string_view status, std::string_view why) {
 }
 const std::string kBadRequest = refusal("400 Bad Request", "malformed request\n");
 const std::string kTooLarge = refusal("413 Content Too Large", "content too large\n");
+const std::string kUriTooLong = refusal("414 URI Too Long", "uri too long\n");
+const std::string kNotImplemented = refusal("501 Not Implemented", "not implemented\n");
+const std::string kVersionNotSupported = refusal("505 HTTP Version Not Supported", "http version not supported\n");
 const std::string kHeadTooLarge = refusal("431 Request Header Fields Too Large", "request header fields too large\n");
 
 std::string blot_dates(std::string text) {
@@ -89,7 +92,8 @@ TEST_P(HttpExample, AHundredRequestsByteByByte) {
   Program http(kProgram, args());
   Client client = http.connect();
   for (int i = 0; i < 100; ++i) {
-    const std::string request = i % 2 == 0 ? std::string(kGet) : "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n\r\n\r";
+    const std::string request =
+        i % 2 == 0 ? std::string(kGet) : "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n\r\n\r";
     for (const char byte : request) client.send_all(std::string_view(&byte, 1));
     ASSERT_EQ(blot_dates(client.receive(kHello.size())), kHello) << i;
   }
@@ -119,7 +123,7 @@ TEST_P(HttpExample, AnswersEveryRequestOfAPipeline) {
 TEST_P(HttpExample, HeedsConnectionAndVersion) {
   Program http(kProgram, args());
   const std::string kept = response("200 OK", "Content-Length: 14\r\nConnection: keep-alive\r\n", "Hello World!\r\n");
-  const std::string close = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+  const std::string close = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
   const std::string old = "GET / HTTP/1.0\r\n\r\n";
   const std::string old_kept = "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
   EXPECT_EQ(answer(http.connect(), std::string(kGet) + close + std::string(kGet)), kHello + kGoodbye);
@@ -129,18 +133,34 @@ TEST_P(HttpExample, HeedsConnectionAndVersion) {
 
 TEST_P(HttpExample, AnswersToHeadHaveNoBody) {
   Program http(kProgram, args());
-  EXPECT_EQ(answer(http.connect(), "HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n"),
+  EXPECT_EQ(answer(http.connect(), "HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.0\r\n\r\n"),
             response("200 OK", "Content-Length: 14\r\n", "") + kGoodbye);
+  EXPECT_EQ(answer(http.connect(), "HEAD / HTTP/1.1\r\n\r\n"),
+            response("400 Bad Request", "Content-Length: 18\r\nConnection: close\r\n", ""));
+}
+
+TEST_P(HttpExample, TakesATargetWithAHostInIt) {
+  Program http(kProgram, args());
+  EXPECT_EQ(answer(http.connect(), "GET http://[::1]:80/p?q HTTP/1.1\r\nHost: x\r\n\r\nOPTIONS * HTTP/1.0\r\n\r\n"),
+            kHello + kGoodbye);
+}
+
+TEST_P(HttpExample, ARequestThatIsCutOffIsNotAnswered) {
+  Program http(kProgram, args());
+  Client client = http.connect();
+  client.send_all(std::string(kGet) + "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab");
+  client.shutdown_write();
+  EXPECT_EQ(blot_dates(client.receive_all()), kHello);
 }
 
 TEST_P(HttpExample, TakesBodies) {
   Program http(kProgram, args());
   const std::string body = pattern(3'000'000);
   Client client = http.connect();
-  client.send_all("POST / HTTP/1.1\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n");
+  client.send_all("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n");
   client.send_all(body);
   EXPECT_EQ(blot_dates(client.receive(kHello.size())), kHello);
-  client.send_all("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2DC6C0\r\n");
+  client.send_all("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2DC6C0\r\n");
   client.send_all(body + "\r\n0\r\n\r\n");
   EXPECT_EQ(blot_dates(client.receive(kHello.size())), kHello);
 }
@@ -149,7 +169,7 @@ TEST_P(HttpExample, TellsWhoWaitsToGoOn) {
   Program http(kProgram, args());
   Client client = http.connect();
   const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-  client.send_all("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  client.send_all("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
   EXPECT_EQ(client.receive(go_on.size()), go_on);
   client.send_all("a");
   client.send_all("b");
@@ -162,17 +182,22 @@ TEST_P(HttpExample, RefusesWhatIsMalformedAfterAllAnswersBefore) {
       {"junk\r\n\r\n", kBadRequest},
       {std::string("\x16\x03\x01\x00\x00", 5), kBadRequest},
       {"GET / HTTP/1.1\n\n", kBadRequest},
-      {"GET / HTTP/3.0\r\n\r\n", kBadRequest},
-      {"GET / HTTP/1.1\r\nno colon\r\n\r\n", kBadRequest},
-      {"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", kBadRequest},
-      {"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", kBadRequest},
-      {"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", kBadRequest},
-      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", kBadRequest},
-      {"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", kTooLarge},
-      {"POST / HTTP/1.1\r\nContent-Length: 1000000000000\r\n\r\n", kTooLarge},
-      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n", kTooLarge},
-      {"GET /" + std::string(20'000, 'a'), kHeadTooLarge},
-      {"GET / HTTP/1.1\r\nA: " + std::string(20'000, 'a'), kHeadTooLarge},
+      {"GET / HTTP/3.0\r\n\r\n", kVersionNotSupported},
+      {"GET / HTTP/1.1\r\n\r\n", kBadRequest},
+      {"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", kBadRequest},
+      {"GET / HTTP/1.1\r\nHost: x y\r\n\r\n", kBadRequest},
+      {"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n", kNotImplemented},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", kNotImplemented},
+      {"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", kBadRequest},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", kBadRequest},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", kBadRequest},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", kBadRequest},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", kBadRequest},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", kTooLarge},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n", kTooLarge},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n", kTooLarge},
+      {"GET /" + std::string(20'000, 'a'), kUriTooLong},
+      {"GET / HTTP/1.1\r\nHost: x\r\nA: " + std::string(20'000, 'a'), kHeadTooLarge},
   };
   for (const auto& [request, refused] : cases) {
     EXPECT_EQ(answer(http.connect(), request), refused) << request.substr(0, 100);
@@ -195,9 +220,9 @@ TEST_P(HttpExample, WhatNeverEndsIsBounded) {
   const std::size_t before = http.memory();
   // The refusal may be lost: who goes on sending to a closed connection gets a reset for it.
   EXPECT_THAT((std::vector<std::string>{kHeadTooLarge, ""}),
-              testing::Contains(flood("GET / HTTP/1.1\r\n", times(100, field))));
+              testing::Contains(flood("GET / HTTP/1.1\r\nHost: x\r\n", times(100, field))));
   EXPECT_THAT((std::vector<std::string>{kTooLarge, ""}),
-              testing::Contains(flood("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", chunk)));
+              testing::Contains(flood("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", chunk)));
   EXPECT_LT(http.memory(), before + (kSanitized ? 512 : 40) * std::size_t{1024 * 1024});
   EXPECT_EQ(answer(http.connect(), "GET / HTTP/1.0\r\n\r\n"), kGoodbye);
 }
@@ -207,7 +232,7 @@ TEST_P(HttpExample, ClientsThatVanishDisturbNobody) {
   Client stays = http.connect();
   for (int i = 0; i < 50; ++i) {
     Client vanishes = http.connect();
-    vanishes.send_all(i % 2 == 0 ? times(1000, kGet) : "POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc");
+    vanishes.send_all(i % 2 == 0 ? times(1000, kGet) : "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc");
     if (i % 3 == 0) vanishes.reset();
   }
   stays.send_all(kGet);

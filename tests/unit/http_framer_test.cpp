@@ -6,70 +6,13 @@
 
 #include "examples/http/framer.hpp"
 #include "examples/http/request.hpp"
+#include "tests/unit/http_outcome.hpp"
 
+namespace evio::test {
 namespace {
 
 using http::Framer;
-using Status = Framer::Status;
-
-// What becomes of a whole input: "done 18", one for each request, and how it ends.
-std::vector<std::string> outcome(std::string_view in, std::size_t cut = std::string_view::npos) {
-  const auto name = [](Status status) {
-    switch (status) {
-      case Status::kMore:
-        return "more";
-      case Status::kContinue:
-        return "continue";
-      case Status::kDone:
-        return "done";
-      case Status::kBadRequest:
-        return "400";
-      case Status::kTooLarge:
-        return "413";
-      case Status::kHeadTooLarge:
-        return "431";
-    }
-    return "?";
-  };
-  std::vector<std::string> seen;
-  Framer framer;
-  std::size_t begin = 0;
-  for (std::size_t end = std::min(cut, in.size());; end = std::min(end + std::min(cut, in.size()), in.size())) {
-    while (begin < end) {
-      const Framer::Result found = framer.find_end(in.substr(begin, end - begin));
-      if (found.status == Status::kMore) break;
-      const bool done = found.status == Status::kDone;
-      seen.push_back(done ? "done " + std::to_string(found.size) : name(found.status));
-      if (!done && found.status != Status::kContinue) return seen;
-      begin += found.size;
-    }
-    if (end == in.size()) break;
-  }
-  if (begin < in.size()) seen.push_back("more");
-  return seen;
-}
-
-struct Case {
-  std::string in;
-  std::vector<std::string> outcome;
-};
-
-std::string get(std::string_view fields = "") { return "GET / HTTP/1.1\r\n" + std::string(fields) + "\r\n"; }
-
-std::string post(std::string_view fields, std::string_view body = "") {
-  return "POST /p HTTP/1.1\r\n" + std::string(fields) + "\r\n" + std::string(body);
-}
-
-std::string done(const std::string& request) { return "done " + std::to_string(request.size()); }
-
-void expect(const std::vector<Case>& cases) {
-  for (const auto& [in, wanted] : cases) {
-    EXPECT_EQ(outcome(in), wanted) << in.substr(0, 200);
-    for (const std::size_t cut : {1u, 2u, 3u, 7u}) {
-      EXPECT_EQ(outcome(in, cut), wanted) << in.substr(0, 200) << " in pieces of " << cut;
-    }
-  }
-}
+using http::Status;
 
 TEST(HttpFramer, FindsTheEndOfARequest) {
   const std::string curl =
@@ -81,7 +24,7 @@ TEST(HttpFramer, FindsTheEndOfARequest) {
       {curl.substr(0, curl.size() - 1), {"more"}},
       {"\r\n\r\n" + get(), {"done " + std::to_string(get().size() + 4)}},
       {"OPTIONS * HTTP/1.0\r\n\r\n", {"done 22"}},
-      {"GET /caf\xc3\xa9 HTTP/1.1\r\n\r\n", {"done 23"}},
+      {"GET /caf\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n", {"done 32"}},
       {get("X:\r\nY: \t \r\nZ: a b\tc\r\n"), {done(get("X:\r\nY: \t \r\nZ: a b\tc\r\n"))}},
   });
 }
@@ -90,7 +33,7 @@ TEST(HttpFramer, TakesABodyAsLongAsItWasAnnounced) {
   const std::string five = post("Content-Length: 5\r\n", "01234");
   const std::string none = post("content-length:0\r\n");
   const std::string twice = post("Content-Length: 2\r\nContent-Length: 002\r\n", "ab");
-  const std::string tricky = post("Content-Length: 18\r\n", get());
+  const std::string tricky = post("Content-Length: " + std::to_string(get().size()) + "\r\n", get());
   expect({
       {five + get(), {done(five), done(get())}},
       {five.substr(0, five.size() - 1), {"more"}},
@@ -130,17 +73,17 @@ TEST(HttpFramer, RefusesWhatIsNoRequest) {
       {"junk\r\n\r\n", {"400"}},
       {"\x16\x03\x01", {"400"}},
       {std::string(1, '\0'), {"400"}},
-      {"\nGET / HTTP/1.1\r\n\r\n", {"400"}},
-      {" GET / HTTP/1.1\r\n", {"400"}},
-      {"GET  / HTTP/1.1\r\n", {"400"}},
+      {"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", {"400"}},
+      {" GET / HTTP/1.1\r\nHost: x\r\n", {"400"}},
+      {"GET  / HTTP/1.1\r\nHost: x\r\n", {"400"}},
       {"GET /\r\n", {"400"}},
-      {"GET / a HTTP/1.1\r\n", {"400"}},
-      {"GET / HTTP/2.0\r\n", {"400"}},
+      {"GET / a HTTP/1.1\r\nHost: x\r\n", {"400"}},
+      {"GET / HTTP/1.1x\r\n", {"400"}},
       {"GET / http/1.1\r\n", {"400"}},
       {"GET / HTTP/1.1 \r\n", {"400"}},
       {"GET / HTTP/1.1\n\n", {"400"}},
-      {"GET /\x7f HTTP/1.1\r\n", {"400"}},
-      {"G@T / HTTP/1.1\r\n", {"400"}},
+      {"GET /\x7f HTTP/1.1\r\nHost: x\r\n", {"400"}},
+      {"G@T / HTTP/1.1\r\nHost: x\r\n", {"400"}},
       {get("no colon\r\n"), {"400"}},
       {get(": no name\r\n"), {"400"}},
       {get("Host : x\r\n"), {"400"}},
@@ -162,7 +105,6 @@ TEST(HttpFramer, RefusesLengthsThatAreNoneOrTwo) {
       {post(chunked + "Content-Length: 1\r\n", "1\r\na\r\n0\r\n\r\n"), {"400"}},
       {post("Content-Length: 0\r\n" + chunked, "0\r\n\r\n"), {"400"}},
       {post(chunked + chunked, "0\r\n\r\n"), {"400"}},
-      {post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), {"400"}},
       {post("Transfer-Encoding: identity\r\n"), {"400"}},
       {"POST / HTTP/1.0\r\n" + chunked + "\r\n0\r\n\r\n", {"400"}},
   });
@@ -182,8 +124,8 @@ TEST(HttpFramer, RefusesWhatIsTooLarge) {
       {post(head, "1\r\na\r\n800000\r\n"), {"413"}},
       {post(head, std::string(Framer::kMaxChunkLine + 1, '0')), {"400"}},
       {post(head, "1;" + std::string(Framer::kMaxChunkLine, 'x')), {"400"}},
-      {"GET /" + std::string(Framer::kMaxHead, 'a'), {"431"}},
-      {std::string(Framer::kMaxHead, 'A'), {"431"}},
+      {"GET /" + std::string(Framer::kMaxHead, 'a'), {"414"}},
+      {std::string(Framer::kMaxHead, 'A'), {"501"}},
       {get("A: " + std::string(Framer::kMaxHead, 'a') + "\r\n"), {"431"}},
       {get(std::string(Framer::kMaxHead, 'a')), {"431"}},
       {post(head, "0\r\nA: " + std::string(Framer::kMaxHead, 'a')), {"431"}},
@@ -211,8 +153,8 @@ TEST(HttpFramer, AsksForTheBodyOfWhoWaitsToBeAsked) {
   const std::string nothing_to_wait_for = post("Expect: 100-continue\r\nContent-Length: 0\r\n");
   const std::string old = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na";
   expect({
-      {waiting + waiting, {"continue", done(waiting), "continue", done(waiting)}},
-      {chunked, {"continue", done(chunked)}},
+      {waiting + waiting, {"100", done(waiting), "100", done(waiting)}},
+      {chunked, {"100", done(chunked)}},
       {nothing_to_wait_for, {done(nothing_to_wait_for)}},
       {old, {done(old)}},
   });
@@ -233,8 +175,8 @@ TEST(HttpFramer, SaysWhatTheAnswerMustHeed) {
   EXPECT_TRUE(after("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keeps_alive());
   EXPECT_TRUE(after("GET / HTTP/1.0\r\n\r\n").is_http_1_0());
   EXPECT_FALSE(after(get()).is_http_1_0());
-  EXPECT_TRUE(after("HEAD / HTTP/1.1\r\n\r\n").is_head());
-  EXPECT_FALSE(after("HEADS / HTTP/1.1\r\n\r\n").is_head());
+  EXPECT_TRUE(after("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").is_head());
+  EXPECT_FALSE(after("HEADS / HTTP/1.1\r\nHost: x\r\n\r\n").is_head());
 }
 
 TEST(HttpFramer, StartsAnewWithEachRequest) {
@@ -261,7 +203,7 @@ TEST(HttpRequest, IsTakenApart) {
 
 TEST(HttpRequest, MayBeBare) {
   std::string storage;
-  const http::Request request = http::parse("GET / HTTP/1.1\r\n\r\n", storage);
+  const http::Request request = http::parse("GET / HTTP/1.0\r\n\r\n", storage);
   EXPECT_EQ(request.path, "/");
   EXPECT_EQ(request.query, "");
   EXPECT_EQ(request.head, "");
@@ -276,3 +218,4 @@ TEST(HttpRequest, JoinsChunks) {
 }
 
 }  // namespace
+}  // namespace evio::test
