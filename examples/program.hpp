@@ -48,6 +48,8 @@ inline int run(evio::Error (*program)(int, char**), int argc, char** argv) {
     log("out of memory");
   } catch (const std::exception& e) {
     log(e.what());
+  } catch (...) {
+    log("an exception that is no std::exception");
   }
   return 1;
 }
