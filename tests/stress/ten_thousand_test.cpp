@@ -7,7 +7,6 @@
 #include "tests/stress/crowd.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
-#include "tests/support/process.hpp"
 
 namespace evio::test {
 namespace {
@@ -78,14 +77,14 @@ INSTANTIATE_TEST_SUITE_P(, TenThousandTest,
 TEST_P(TenThousandTest, ConnectionsAtOnceGetEveryByteBackAndLeaveNothing) {
   const std::size_t count = how_many();
   TestServer server(counting(), address());
-  const auto before = open_descriptors();
+  const Baseline before;
   const pid_t crowd = start_crowd(server.addr(), {.clients = count, .bytes = kBytes});
   ASSERT_GT(crowd, 0);
   EXPECT_TRUE(crowd_succeeded(crowd));
   EXPECT_TRUE(closed_.wait_for(count)) << closed_.value() << " of " << count << " were opened and closed";
   EXPECT_EQ(static_cast<std::size_t>(most_), count) << "not all of them were open at once";
   for (const auto& on_this : on_loop_) EXPECT_NEAR(on_this, static_cast<double>(count) / kLoops, 1);
-  EXPECT_TRUE(eventually([&] { return open_descriptors() == before; })) << "descriptors are left";
+  EXPECT_TRUE(eventually([&] { return before.new_descriptors().empty(); })) << before.difference();
 }
 
 }  // namespace

@@ -1,24 +1,36 @@
 #include "tests/support/baseline.hpp"
 
+#include <sys/stat.h>
+
 #include <filesystem>
+#include <utility>
 
 #include "tests/support/process.hpp"
 #include "tests/support/sync.hpp"
 
 namespace evio::test {
 
-Baseline::Baseline() : descriptors_(open_descriptors()), threads_(threads()) {}
+Baseline::Baseline() : descriptors_(descriptors()), threads_(threads()) {}
+
+std::map<int, Baseline::Descriptor> Baseline::descriptors() {
+  std::map<int, Descriptor> found;
+  for (auto& [fd, name] : open_descriptors()) {
+    struct stat info {};
+    if (::fstat(fd, &info) == 0) found[fd] = {info.st_dev, info.st_ino, std::move(name)};
+  }
+  return found;
+}
 
 std::string Baseline::difference() const {
   std::string text;
   for (const auto& [fd, target] : new_descriptors()) {
     text += "descriptor " + std::to_string(fd) + " is left: " + target + "\n";
   }
-  const auto now = open_descriptors();
-  for (const auto& [fd, target] : descriptors_) {
-    if (!now.contains(fd)) text += "descriptor " + std::to_string(fd) + " is gone: " + target + "\n";
+  const auto now = descriptors();
+  for (const auto& [fd, old] : descriptors_) {
+    if (!now.contains(fd)) text += "descriptor " + std::to_string(fd) + " is gone: " + old.name + "\n";
   }
-  if (!eventually([&] { return new_threads().empty(); }, kPatience / 5)) {
+  if (!eventually([&] { return new_threads().empty(); })) {
     for (const pid_t thread : new_threads()) text += "thread " + describe_thread(thread) + " is left\n";
   }
   return text;
@@ -34,9 +46,10 @@ std::set<pid_t> Baseline::new_threads() const {
 
 std::map<int, std::string> Baseline::new_descriptors() const {
   std::map<int, std::string> found;
-  for (const auto& [fd, target] : open_descriptors()) {
+  for (auto& [fd, now] : descriptors()) {
     const auto old = descriptors_.find(fd);
-    if (old == descriptors_.end() || old->second != target) found.emplace(fd, target);
+    const bool same = old != descriptors_.end() && old->second.device == now.device && old->second.inode == now.inode;
+    if (!same) found.emplace(fd, std::move(now.name));
   }
   return found;
 }

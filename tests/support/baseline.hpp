@@ -8,7 +8,9 @@
 
 namespace evio::test {
 
-/// What the process had when this was made: a server must leave nothing behind. Thread-safety: one thread at a time.
+/// What the process had when this was made: a server must leave nothing behind. A descriptor is told by its file's
+/// device and inode, for a name may change: ctest renames the log that its tests inherit. Thread-safety: one thread at
+/// a time.
 class Baseline {
  public:
   Baseline();
@@ -22,7 +24,14 @@ class Baseline {
   std::map<int, std::string> new_descriptors() const;
 
  private:
-  std::map<int, std::string> descriptors_;
+  struct Descriptor {
+    dev_t device = 0;
+    ino_t inode = 0;
+    std::string name;  // for messages
+  };
+  static std::map<int, Descriptor> descriptors();
+
+  std::map<int, Descriptor> descriptors_;
   std::set<pid_t> threads_;
 };
 
