@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/enough.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
 
@@ -15,19 +16,6 @@ namespace {
 
 // A thread sanitizer makes each of these twenty times as expensive.
 constexpr std::uint64_t kScale = kSanitized ? 20 : 1;
-
-/// Enough is the number asked for, or, on a machine that has others to serve, what a good while was enough for.
-class Enough {
- public:
-  explicit Enough(std::uint64_t number) : number_(number / kScale) {}
-  bool reached(std::uint64_t done) const {
-    return done >= number_ || (done >= number_ / 50 && std::chrono::steady_clock::now() > until_);
-  }
-
- private:
-  std::uint64_t number_;
-  std::chrono::steady_clock::time_point until_ = std::chrono::steady_clock::now() + kWatchdogLimit / 4;
-};
 
 /// A connection, what its wakes have to say and what of that was heard.
 struct Line {
@@ -97,7 +85,7 @@ EVIO_INSTANTIATE(LateNoteRegressionTest, modes_of(Network::kTcp, {1, 4}));
 
 TEST_P(LateNoteRegressionTest, NoneOfManyWakesThatAreAnsweredOneByOneIsLate) {
   on_every_line([](Line& line, Client&, unsigned) {
-    const Enough enough(50'000);
+    const Enough enough(50'000 / kScale);
     for (std::uint64_t i = 1; !enough.reached(i); ++i) {
       line.said.store(i, std::memory_order_release);
       line.conn.wake();
@@ -112,7 +100,7 @@ TEST_P(LateNoteRegressionTest, NoneOfManyWakesThatAreAnsweredOneByOneIsLate) {
 TEST_P(LateNoteRegressionTest, TheLastOfEachBurstOfWakesIsHeard) {
   on_every_line([](Line& line, Client&, unsigned seed) {
     std::minstd_rand random(seed + 1);
-    const Enough enough(500'000);
+    const Enough enough(500'000 / kScale);
     for (std::uint64_t total = 0; !enough.reached(total);) {
       for (std::uint64_t burst = random() % 200; burst != 0; --burst) {
         line.said.store(++total, std::memory_order_release);
@@ -129,7 +117,7 @@ TEST_P(LateNoteRegressionTest, TheLastOfEachBurstOfWakesIsHeard) {
 TEST_P(LateNoteRegressionTest, NoneOfManySendsIsLate) {
   on_every_line([](Line& line, Client& client, unsigned seed) {
     std::minstd_rand random(seed + 1);
-    const Enough enough(50'000);
+    const Enough enough(50'000 / kScale);
     for (std::uint64_t total = 0; !enough.reached(total);) {
       const std::size_t burst = 1 + random() % 300;  // more than a loop takes at once
       for (std::size_t i = 0; i < burst; ++i) EXPECT_TRUE(line.conn.send("12345678"));

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/enough.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
 
@@ -182,7 +183,8 @@ TEST_P(SendTest, WhatEachSendSaidIsTrueAlsoWhenThePeerEndsItsSide) {
     return Action::None;
   };
   TestServer server(handlers, address());
-  for (std::size_t round = 0; round < 100; ++round) {
+  const Enough enough(100, 10);
+  for (std::size_t round = 0; !enough.reached(round); ++round) {
     Client client = server.connect();
     ASSERT_TRUE(opened.wait_for(round + 1));
     Conn conn;

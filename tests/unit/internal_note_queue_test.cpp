@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -18,7 +17,7 @@
 
 #include "internal/poller.hpp"
 #include "internal/ref.hpp"
-#include "tests/support/fixture.hpp"
+#include "tests/support/enough.hpp"
 #include "tests/support/timing.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -193,23 +192,28 @@ TEST_F(InternalNoteQueueTest, TriesAgainAfterAWakeUpThatFailed) {
 
 // A note that neither the look before a rest sees nor a wake-up announces leaves the consumer in wait() for ever.
 TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEach) {
-  constexpr std::uint64_t kProducers = 4;
-  constexpr std::uint64_t kEach = test::kSanitized ? 5'000 : 50'000;
+  constexpr std::size_t kProducers = 4;
+  constexpr std::uint64_t kBatch = 100;
+  const test::Enough enough(test::kSanitized ? 50 : 500);
   std::atomic<std::uint64_t> taken{0};
+  std::atomic<std::uint64_t> posted{0};
+  std::atomic<std::size_t> running{kProducers};
   std::vector<std::thread> producers;
   for (std::uint64_t producer = 0; producer < kProducers; ++producer) {
     producers.emplace_back([&, producer] {
-      for (std::uint64_t i = 0; i < kEach; ++i) {
-        EXPECT_TRUE(post(i, producer));
+      std::uint64_t i = 0;
+      for (std::uint64_t batches = 0; !enough.reached(batches); ++batches) {
+        for (const std::uint64_t end = i + kBatch; i != end; ++i) EXPECT_TRUE(post(i, producer));
         // Now and then lets the consumer fall asleep.
-        if (i % 100 == 99) {
-          while (taken.load() <= i) std::this_thread::yield();
-        }
+        const std::uint64_t until = posted += kBatch;
+        while (taken.load() < until) std::this_thread::yield();
       }
+      --running;
+      queue_->wake();
     });
   }
   std::array<std::uint64_t, kProducers> next{};
-  while (taken.load() != kProducers * kEach) {
+  while (running.load() != 0 || taken.load() != posted.load()) {
     poller_.wait({});
     do {
       std::uint64_t count = 0;
@@ -221,64 +225,32 @@ TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEa
     } while (!queue_->rest());
   }
   for (std::thread& thread : producers) thread.join();
-  EXPECT_LE(poller_.wakes(), static_cast<int>(kProducers * kEach));
+  EXPECT_LE(poller_.wakes(), static_cast<int>(posted.load() + kProducers));
 }
 
 // Each note is posted a little later behind the taking of the one before, and so at each moment of the rest.
 TEST_F(InternalNoteQueueTest, LosesNoNoteThatComesWhileItGoesToRest) {
-  constexpr std::uint64_t kNotes = test::kSanitized ? 20'000 : 150'000;
+  const test::Enough enough(test::kSanitized ? 20'000 : 150'000);
   std::atomic<std::uint64_t> taken{0};
+  std::atomic<bool> over{false};
   std::thread producer([&] {
-    for (std::uint64_t i = 0; i < kNotes; ++i) {
+    for (std::uint64_t i = 0; !enough.reached(i); ++i) {
       for (int looks = 0; taken.load() < i; ++looks) {
         if (looks > 1000) std::this_thread::yield();
       }
       for (std::atomic<std::uint64_t> pause = i % 256; pause != 0;) --pause;
       EXPECT_TRUE(post(i));
     }
+    over = true;
+    queue_->wake();
   });
-  while (taken.load() != kNotes) {
+  while (!over) {
     poller_.wait({});
     do {
       take_all([&](const Subject&) { ++taken; });
     } while (!queue_->rest());
   }
   producer.join();
-}
-
-// A burst shows it only where both threads had processors of their own meanwhile, so such a one is waited for.
-TEST_F(InternalNoteQueueTest, NeedsNoWakeUpWhereNotesFollowEachOtherSoon) {
-  if (test::kSanitized) GTEST_SKIP() << "what a sanitizer does between two notes takes longer than the look";
-  if (test::processors() < 2) GTEST_SKIP() << "two threads never run at the same time here";
-  constexpr std::uint64_t kBurst = 200;
-  std::atomic<std::uint64_t> taken{0};
-  std::atomic<bool> over{false};
-  std::thread producer([&] {
-    for (std::uint64_t i = 0; !over; ++i) {
-      EXPECT_TRUE(post(i));
-      while (taken.load() <= i && !over) {
-      }
-    }
-  });
-  const auto patience = std::chrono::steady_clock::now() + test::kPatience;
-  int fewest = static_cast<int>(kBurst);
-  for (std::uint64_t in_burst = 0, wakes_before = 0; !over;) {
-    poller_.wait({});
-    do {
-      take_all([&](const Subject&) {
-        ++taken;
-        ++in_burst;
-      });
-      if (in_burst < kBurst) continue;
-      const auto wakes = static_cast<std::uint64_t>(poller_.wakes());
-      fewest = std::min(fewest, static_cast<int>(wakes - wakes_before));
-      wakes_before = wakes;
-      in_burst = 0;
-      over = fewest < static_cast<int>(kBurst / 10) || std::chrono::steady_clock::now() > patience;
-    } while (!queue_->rest() && !over);
-  }
-  producer.join();
-  EXPECT_LT(fewest, static_cast<int>(kBurst / 10));
 }
 
 }  // namespace

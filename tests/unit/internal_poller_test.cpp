@@ -9,12 +9,14 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/support/enough.hpp"
 #include "tests/support/timing.hpp"
 #include "tests/support/unique_fd.hpp"
 #include "tests/support/watchdog.hpp"
@@ -206,21 +208,24 @@ TEST_P(InternalPollerTest, AWakeEndsTheNextWaitAndNoOther) {
 
 TEST_P(InternalPollerTest, WakesOfOtherThreadsEndTheWaitUnderWay) {
   constexpr int kThreads = 3;
-  constexpr int kRounds = 300;
+  const test::Enough enough(300);
+  std::atomic<int> running{kThreads};
   std::atomic<int> asked{0};
   std::atomic<int> seen{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
-      for (int round = 0; round < kRounds; ++round) {
+      for (std::uint64_t round = 0; !enough.reached(round); ++round) {
         const int mine = asked.fetch_add(1) + 1;
         poller_->wake();
         while (seen.load() < mine) std::this_thread::yield();
       }
+      --running;
+      poller_->wake();
     });
   }
   // One that is lost leaves this in its wait for ever.
-  while (seen.load() < kThreads * kRounds) {
+  while (running.load() != 0) {
     poller_->wait(kForEver);
     seen.store(asked.load());
   }
