@@ -44,6 +44,7 @@ class BlockedLoopRegressionTest : public ModeTest {
     std::vector<Client> clients;
     clients.push_back(server.connect());
     clients.back().send_all("block");
+    const OpensAtEnd opens(go_on_);
     ASSERT_TRUE(blocked_.wait());
     const auto n = static_cast<std::size_t>(loops());
     for (std::size_t i = 0; i < 8 * n; ++i) {
@@ -100,6 +101,7 @@ TEST_P(BlockedLoopRegressionTest, StallsNoOtherLoopsConnectionsWithLeastConnecti
   std::vector<Client> clients;
   clients.push_back(server.connect());
   clients.back().send_all("block");
+  const OpensAtEnd opens(go_on_);
   ASSERT_TRUE(blocked_.wait());
   const auto n = static_cast<std::size_t>(loops());
   // The others get one each first, which makes all equal: then each gets as many as the blocked one.
@@ -146,6 +148,8 @@ TEST_P(BlockedInOpenedRegressionTest, StallsNoConnectionOfAnotherAddress) {
     return Action::None;
   };
   TestServer server(handlers, {reuse_port_address(), reuse_port_address()});
+  const OpensAtEnd opens_data(leave_data);
+  const OpensAtEnd opens_opened(leave_opened);
   std::vector<Client> clients;
   for (int i = 0; i < 2; ++i) clients.push_back(server.connect());
   ASSERT_TRUE(on_loop_1.wait_for(1));

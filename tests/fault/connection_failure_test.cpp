@@ -152,6 +152,7 @@ TEST_P(ConnectionFailureTest, AWriteThatFailsClosesWithItsErrorAfterTheInput) {
     client.send_all("first");
     const std::string rest = pattern(100'000);
     client.send_all(rest);
+    client.wait_for_arrival();
     behind.open();
     const std::string closed = "closed " + std::to_string(error);
     ASSERT_TRUE(log_->wait_for(closed));

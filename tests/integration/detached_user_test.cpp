@@ -11,7 +11,6 @@
 
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
-#include "tests/support/process.hpp"
 
 namespace evio::test {
 namespace {
@@ -135,7 +134,7 @@ TEST_P(DetachedUserTest, TheUserBlocksInAWriteUntilItIsRead) {
   constexpr std::size_t kSize = 16 << 20;
   client.send_all("big " + std::to_string(kSize) + "\n");
   EXPECT_EQ(client.receive(1).size(), 1u);
-  EXPECT_TRUE(comes_to_rest()) << "it waits, it does not spin";
+  EXPECT_TRUE(all_sleep()) << "it waits, it does not spin";
   EXPECT_TRUE(client.receive(kSize - 1) == pattern(kSize).substr(1));
   expect_answer(client, "small", "thread: small");
 }

@@ -133,7 +133,9 @@ TEST_P(HalfCloseInMidTurnTest, AWakeFromBeforeTheEndWasReadIsAnswered) {
   clients[0].send_all("hold");
   ASSERT_TRUE(held.wait());
   clients[1].send_all("wake");
+  clients[1].wait_for_arrival();
   clients[2].shutdown_write();
+  clients[2].wait_for_arrival();
   go_on.open();
   const std::string received = clients[2].receive_all();
   server.shutdown();

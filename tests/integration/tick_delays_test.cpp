@@ -9,7 +9,6 @@
 
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
-#include "tests/support/process.hpp"
 
 namespace evio::test {
 namespace {
@@ -82,6 +81,7 @@ TEST_P(TickDelaysTest, TheIdleAreClosedAndTheBusyAreNot) {
   };
   std::mutex mutex;
   std::map<std::uint64_t, Entry> entries;
+  std::atomic<bool> counting{false};  // from when the busy one was heard: it may take its time to speak
   EventLog log;
   Events handlers = events();
   handlers.opened = [&](Conn& conn, Output&, Options&) {
@@ -104,7 +104,7 @@ TEST_P(TickDelaysTest, TheIdleAreClosedAndTheBusyAreNot) {
   handlers.tick = [&](std::chrono::nanoseconds& delay) {
     const std::lock_guard lock(mutex);
     for (auto& [id, entry] : entries) {
-      if (++entry.idle_ticks == 200) entry.conn.close();
+      if (counting && ++entry.idle_ticks == 20) entry.conn.close();
     }
     delay = 1ms;
     return Action::None;
@@ -113,6 +113,7 @@ TEST_P(TickDelaysTest, TheIdleAreClosedAndTheBusyAreNot) {
   Client busy = server.connect();
   busy.send_all("ping");
   EXPECT_EQ(busy.receive(4), "ping");
+  counting = true;
   Client idle = server.connect();
   EXPECT_EQ(idle.receive_all(), "");
   EXPECT_TRUE(log.wait_for("closed", 1));
@@ -157,7 +158,7 @@ TEST_P(TickDelaysTest, ALongDelayAfterShortOnesIsKept) {
     client.send_all("ping");
     ASSERT_EQ(client.receive(4), "ping");
   }
-  EXPECT_LT(processors_busy_for(kQuietTime), 0.5);
+  EXPECT_TRUE(all_sleep());
   EXPECT_EQ(ticks.value(), 5u);
 }
 

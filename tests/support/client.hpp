@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -36,8 +37,11 @@ class Client {
 
   /// All of it; false when the connection failed first, see send_error().
   bool send_all(std::string_view text);
-  /// Sends until nothing more was taken for a while, which is when the server reads no more. Returns how much went.
-  std::size_t send_until_full(std::string_view text);
+  /// Sends the text over and over until nothing more is taken though the server has come to rest, which `at_rest` waits
+  /// for: then it reads no more. Or until `most` bytes went. Returns how many.
+  std::size_t send_until_full(std::string_view text, std::size_t most, const std::function<bool()>& at_rest);
+  /// Waits until all that was sent, an end included, has come to the server's side, read or not.
+  void wait_for_arrival();
   /// Exactly n bytes; fewer when the stream ended or failed first.
   std::string receive(std::size_t n);
   /// All there is until the stream ends or fails.
@@ -70,5 +74,7 @@ class Client {
 
 /// n bytes that are not the same anywhere and differ by seed, so that a lost, doubled or swapped piece is seen.
 std::string pattern(std::size_t n, unsigned seed = 1);
+/// n bytes of a text that comes over and over.
+std::string repeated(std::string_view text, std::size_t n);
 
 }  // namespace evio::test

@@ -5,6 +5,8 @@
 
 #include <filesystem>
 
+#include "tests/support/process.hpp"
+
 namespace evio::test {
 namespace {
 
@@ -40,6 +42,10 @@ std::string ServerTest::path(const std::string& name) {
     folder_ = folder;
   }
   return folder_ + "/" + name;
+}
+
+bool ServerTest::all_sleep(std::chrono::milliseconds time) const {
+  return eventually([&] { return sleep_through(baseline_->new_threads(), time); });
 }
 
 Events ModeTest::events() {

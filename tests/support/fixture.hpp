@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <set>
 #include <string>
@@ -30,6 +31,8 @@ class ServerTest : public testing::Test {
   std::string path(const std::string& name);
   /// The threads and descriptors that have come since the test began are the server's, and the test's own.
   const Baseline& baseline() const { return *baseline_; }
+  /// Whether all of those threads come to sleep through that time, as they do when nothing is left to be done.
+  [[nodiscard]] bool all_sleep(std::chrono::milliseconds time = std::chrono::milliseconds(250)) const;
 
  private:
   std::unique_ptr<Watchdog> watchdog_;

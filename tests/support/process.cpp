@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -80,6 +81,17 @@ char thread_state(pid_t thread) {
     if (line.starts_with("State:")) return line[line.find_first_not_of("\t ", 6)];
   }
   return '?';
+}
+
+bool sleep_through(const std::set<pid_t>& threads, std::chrono::milliseconds time) {
+  const auto asleep = [&] {
+    return std::all_of(threads.begin(), threads.end(), [](pid_t thread) { return thread_state(thread) == 'S'; });
+  };
+  // In this order: one that ran in between has been switched, or runs still.
+  const std::uint64_t before = context_switches(threads);
+  if (!asleep()) return false;
+  std::this_thread::sleep_for(time);
+  return asleep() && context_switches(threads) == before;
 }
 
 std::chrono::nanoseconds cpu_time() {

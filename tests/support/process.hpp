@@ -26,6 +26,9 @@ std::string describe_thread(pid_t thread);
 std::uint64_t context_switches(const std::set<pid_t>& of);
 /// What a thread is doing: 'S' is asleep.
 char thread_state(pid_t thread);
+/// Whether these threads slept all through that time. One that spins, or that has something to do and waits for a
+/// processor, does not: load makes no difference.
+bool sleep_through(const std::set<pid_t>& threads, std::chrono::milliseconds time);
 
 /// The processor time of the whole process, kernel included.
 std::chrono::nanoseconds cpu_time();
@@ -33,8 +36,9 @@ std::chrono::nanoseconds cpu_time();
 /// How many processors the process keeps busy meanwhile: about 0 when nothing moves, 1 for each thread that spins.
 double processors_busy_for(std::chrono::milliseconds meanwhile);
 
-/// Whether the process comes to use next to no processor time for a while. A thread that spins never does; what is only
-/// being finished is over by one of the next looks.
+/// Whether the process comes to use next to no processor time for a while. A thread that spins never does, unless it
+/// gets no more; what is only being finished is over by one of the next looks. For where threads may wake up now and
+/// then: where they may not, sleep_through() says it exactly.
 [[nodiscard]] bool comes_to_rest();
 
 /// The lines of a file; of /proc too.

@@ -34,6 +34,18 @@ class Gate {
   bool open_ = false;
 };
 
+/// Opens a gate when it goes, however the test ends: what waits there holds the server up. Thread-safety: its gate's.
+class OpensAtEnd {
+ public:
+  explicit OpensAtEnd(Gate& gate) : gate_(gate) {}
+  ~OpensAtEnd() { gate_.open(); }
+  OpensAtEnd(const OpensAtEnd&) = delete;
+  OpensAtEnd& operator=(const OpensAtEnd&) = delete;
+
+ private:
+  Gate& gate_;
+};
+
 /// A number one can wait for. Thread-safety: any thread.
 class Counter {
  public:
