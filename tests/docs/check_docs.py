@@ -33,6 +33,7 @@ Every relative link ([text](path), the part before #) must exist, and so must ev
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -47,7 +48,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TIMEOUT = 30
+TIMEOUT = 120  # seconds, the last resort: nothing here takes one on a machine that is not busy
 WARNINGS = ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-pthread"]
 LENIENT = ["-Wno-unused", "-Wno-unused-parameter"]  # clang counts the second apart
 FRAGMENT_HEADERS = """algorithm array atomic chrono charconv cstdint cstdio cstdlib cstring deque functional iostream list
@@ -112,7 +113,7 @@ class Checker:
         self.flags = WARNINGS + ["-I", str(args.root)]
 
     def run_tool(self, command, **options):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10 * TIMEOUT, check=False, **options)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20 * TIMEOUT, check=False, **options)
         if done.returncode != 0:
             raise Wrong(done.stdout + done.stderr)
         return done.stdout
@@ -139,12 +140,14 @@ class Checker:
 
     def check_program(self, block, source, located):
         steps = parse_steps(block.notes.get("run", ""))
-        free = free_port() if "port" in steps else None
-        source.write_text(located.replace(str(steps.get("port")), str(free)))
-        program = source.with_suffix("")
-        self.compile_program(source, program)
-        if "run" in block.notes:
-            self.serve([str(program)], free, steps)
+        with reserved_port() as free:
+            if "port" in steps:
+                located = located.replace(str(steps["port"]), str(free))
+            source.write_text(located)
+            program = source.with_suffix("")
+            self.compile_program(source, program)
+            if "run" in block.notes:
+                self.serve([str(program)], free if "port" in steps else None, steps)
 
     def compile_program(self, source, program):
         self.run_tool([self.args.compiler, *self.flags, source, "-o", program, self.args.library,
@@ -217,11 +220,11 @@ class Checker:
             return
         if len(commands) != 1:
             raise Wrong("a block that is talked to is one command")
-        free = free_port()
-        replaced = [word.replace(str(port), str(free)) for word in commands[0]]
-        if replaced == commands[0]:
-            replaced.append(f"--port={free}")
-        self.serve(replaced, free, steps)
+        with reserved_port() as free:
+            replaced = [word.replace(str(port), str(free)) for word in commands[0]]
+            if replaced == commands[0]:
+                replaced.append(f"--port={free}")
+            self.serve(replaced, free, steps)
 
     def serve(self, command, port, steps):
         """Runs a command; where a port is given, talks to it."""
@@ -305,10 +308,24 @@ def parse_steps(note):
     return steps
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@contextlib.contextmanager
+def reserved_port():
+    """A port that no one else gets meanwhile, though it takes minutes until its server is compiled: it is bound at every address, and
+    so given neither to who asks for any port nor to an outgoing connection. As it is not listened on, a server that sets SO_REUSEADDR,
+    as each of these does, may bind it too (socket(7)). The option is set here after the bind: before it, two of these could meet."""
+    with socket.socket(socket.AF_INET6 if has_ipv6() else socket.AF_INET) as holder:
+        holder.bind(("", 0))
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        yield holder.getsockname()[1]
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
 
 
 def connect(process, port):
