@@ -1,5 +1,5 @@
 . "$(dirname "$0")/lib.sh"
-http() { curl --silent --show-error --max-time 60 "$@"; }
+http() { curl --silent --show-error --max-time 600 "$@"; }
 status_of() { http --write-out '%{http_code}' --output /dev/null "$@"; }
 
 start http --loops=4 --unixsocket="$work/s" --noparse=false
@@ -37,16 +37,7 @@ stop
 
 start echo --loops=4 --reuseport
 # curl's telnet goes on until the server ends.
-mkfifo input
-curl --silent --no-buffer --max-time 60 "telnet://127.0.0.1:$port" <input >answer &
-client=$!
-exec {to}>input
-printf 'hello\n' >&"$to"
-for ((i = 0; i < 600; ++i)); do
-  [[ -s answer ]] && break
-  sleep 0.05
-done
-exec {to}>&-
+talk 'hello\n' curl --silent --no-buffer --max-time 600 "telnet://127.0.0.1:$port"
 stop
 wait "$client"
 expect telnet "$(cat answer)" hello

@@ -8,7 +8,10 @@ expect 'how much of a large input came back' "$(head -c $size /dev/zero | nc -N 
 stop
 
 start echo --loops=4 --udp
-expect 'over udp' "$(printf hello | nc -u -w 2 127.0.0.1 "$port")" hello
+talk hello nc -u 127.0.0.1 "$port"
+kill "$client"
+wait "$client" || true
+expect 'over udp' "$(cat answer)" hello
 stop
 
 start redis --loops=4 --unixsocket="$work/s"

@@ -98,13 +98,14 @@ class SyscallsTest : public ModeTest {
     handlers.data = echo;
     return handlers;
   }
-  // Clients that were all served once.
-  static std::vector<Client> clients_of(TestServer& server) {
+  // Clients that were all served once, by loops that are through with it.
+  std::vector<Client> clients_of(TestServer& server) {
     std::vector<Client> clients;
     for (int i = 0; i != 8; ++i) {
       clients.push_back(server.connect());
       expect_echo(clients.back());
     }
+    EXPECT_TRUE(all_sleep());
     return clients;
   }
   static void expect_echo(Client& client) {
@@ -134,7 +135,7 @@ TEST_P(SyscallsTest, OfAnIdleServerWithConnectionsAreNone) {
   const std::vector<Client> clients = clients_of(server);
   Strace strace(baseline().new_threads());
   if (!strace.attached()) GTEST_SKIP() << kNotAllowed;
-  std::this_thread::sleep_for(3 * kQuietTime);
+  std::this_thread::sleep_for(kQuietTime);
   Calls calls = strace.stop();
   EXPECT_LE(take_waits(calls), most_interrupted());
   EXPECT_EQ(calls, Calls());
@@ -191,6 +192,7 @@ TEST_P(WholeLifeTest, UsesTheCallsOfItsPollerAlone) {
     EXPECT_FALSE(serve(handlers, where));
   });
   EXPECT_TRUE(started.wait_for(1));
+  EXPECT_TRUE(all_sleep());
   Strace strace({thread});
   traced.open();
   EXPECT_TRUE(started.wait_for(2));

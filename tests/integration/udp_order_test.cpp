@@ -142,7 +142,7 @@ TEST_P(UdpOrderTest, LoopsHaveSocketsOfTheirOwnWithReuseport) {
   // New peers come until each loop has been heard of: the kernel spreads them by a hash of their ports.
   const std::size_t wanted = mode().reuse_port ? static_cast<std::size_t>(loops()) : 1;
   std::set<std::string> heard;
-  for (int i = 0; i != 400 && heard.size() != wanted; ++i) {
+  for (int i = 0; i != 100 * loops() && heard.size() != wanted; ++i) {
     DatagramClient client = connect(server);
     client.send("ping");
     ASSERT_EQ(client.receive_text(), "ping");

@@ -27,16 +27,23 @@ bool is_traced(pid_t thread) {
 
 }  // namespace
 
+// A thread says that it is traced a moment before its calls are: strace seizes it, interrupts it, and from then on is
+// told of each. So it must have been woken from its sleep, and be back in it.
 Strace::Strace(const std::set<pid_t>& threads) {
+  std::map<pid_t, std::uint64_t> before;
+  for (const pid_t thread : threads) before[thread] = context_switches({thread});
   char name[] = "/tmp/evio-strace-XXXXXX";
   const int fd = ::mkstemp(name);
   if (fd < 0) return;
   ::close(fd);
   output_ = name;
   start(threads);
+  const auto is_watched = [&](pid_t thread) {
+    return is_traced(thread) && context_switches({thread}) > before[thread] && thread_state(thread) == 'S';
+  };
   const auto gone = [this] { return ::waitpid(child_, nullptr, WNOHANG) == child_ ? (child_ = -1, true) : false; };
   attached_ = child_ > 0 &&
-              eventually([&] { return gone() || std::all_of(threads.begin(), threads.end(), is_traced); }) &&
+              eventually([&] { return gone() || std::all_of(threads.begin(), threads.end(), is_watched); }) &&
               child_ > 0;
 }
 

@@ -9,8 +9,9 @@
 
 namespace evio::test {
 
-/// Traces the system calls of threads of this process with strace(1), from the constructor to stop().
-/// Thread-safety: one thread at a time. Not under sanitizers, whose own threads and calls would be in the way.
+/// Traces the system calls of threads of this process with strace(1), from the constructor to stop(). They must be
+/// asleep, and stay so until the constructor is done. Thread-safety: one thread at a time. Not under sanitizers, whose
+/// own threads and calls would be in the way.
 class Strace {
  public:
   explicit Strace(const std::set<pid_t>& threads);
