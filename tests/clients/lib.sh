@@ -3,7 +3,7 @@ set -euo pipefail
 work=$(mktemp -d)
 cd "$work"
 client=
-trap '[[ -z $client ]] || kill "$client" 2>/dev/null; stop; rm -rf "$work"' EXIT
+trap '[[ -z $client ]] || kill "$client" 2>/dev/null || true; stop; rm -rf "$work"' EXIT
 
 fail() {
   echo "$*" >&2
