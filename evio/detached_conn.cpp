@@ -1,10 +1,24 @@
 #include "evio/detached_conn.hpp"
 
+#include "internal/sigpipe.hpp"
 #include "internal/syscalls.hpp"
 
 namespace evio {
 
 namespace sys = internal::sys;
+
+namespace {
+
+// What was given to the constructor may be a pipe or a file, to which send(2) does not write; and write(2) has no flag
+// against SIGPIPE.
+ssize_t write_some(int fd, std::string_view text) {
+  const ssize_t n = sys::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+  if (n >= 0 || errno != ENOTSOCK) return n;
+  const internal::SigpipeBlocked no_sigpipe;
+  return sys::write(fd, text.data(), text.size());
+}
+
+}  // namespace
 
 DetachedConn::~DetachedConn() {
   if (fd_ >= 0) sys::close(fd_);
@@ -23,9 +37,7 @@ std::size_t DetachedConn::write(std::string_view text, Error& err) {
   err = {};
   std::size_t written = 0;
   while (written < text.size()) {
-    ssize_t n = sys::send(fd_, text.data() + written, text.size() - written, MSG_NOSIGNAL);
-    // What was given to the constructor may be a pipe or a file.
-    if (n < 0 && errno == ENOTSOCK) n = sys::write(fd_, text.data() + written, text.size() - written);
+    const ssize_t n = write_some(fd_, text.substr(written));
     if (n < 0) {
       const auto code = sys::last_error();
       err = Error(code, "write detached connection: " + code.message());

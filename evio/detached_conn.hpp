@@ -9,7 +9,9 @@
 
 namespace evio {
 
-/// The sole owner of a socket that left its server by Action::Detach: blocking, movable, closed by the destructor.
+/// The sole owner of a socket that left its server by Action::Detach: blocking, movable, closed by the destructor. One
+/// may be made of any other descriptor, too: a pipe, a file. It stays as it is; if it is non-blocking, or has a timeout
+/// (SO_RCVTIMEO, SO_SNDTIMEO), read and write do not wait longer: they give resource_unavailable_try_again.
 /// Thread-safety: one thread at a time; reading on one thread while writing on another is fine, as for any socket.
 class DetachedConn {
  public:
@@ -26,10 +28,11 @@ class DetachedConn {
   ~DetachedConn();
 
   /// Waits for bytes and reads up to buffer.size() of them. Returns how many; 0 without an error is the end of the
-  /// stream. err is reset first, and set when read(2) fails. EINTR is retried.
+  /// stream (or of the buffer, when that is empty). err is reset first, and set when read(2) fails. EINTR is retried.
   std::size_t read(std::span<char> buffer, Error& err);
   /// Writes all of it, waiting as long as that takes. Returns how much went before an error, all of it when there was
-  /// none. err is reset first, and set when send(2) fails (EPIPE, never SIGPIPE). EINTR is retried.
+  /// none; nothing to write is no error. err is reset first, and set when send(2) or, where it is no socket, write(2)
+  /// fails (EPIPE, never SIGPIPE). EINTR is retried.
   std::size_t write(std::string_view text, Error& err);
   /// Closes the socket. An error when there is none, or when close(2) gives one; the descriptor is gone all the same.
   Error close();

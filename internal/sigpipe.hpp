@@ -7,8 +7,8 @@
 namespace evio::internal {
 
 /// Keeps SIGPIPE from this thread, and from threads it starts, while it lives: write(2) to a socket whose peer is gone
-/// then only says EPIPE. A signal that such a write left pending is taken away; one that was pending before is not.
-/// Thread-safety: the thread that makes it destroys it.
+/// then only says EPIPE. A signal that such a write left pending is taken away; one that was pending before is not. The
+/// end of it leaves errno alone: it is the write's. Thread-safety: the thread that makes it destroys it.
 class SigpipeBlocked {
  public:
   SigpipeBlocked() noexcept {
@@ -19,9 +19,11 @@ class SigpipeBlocked {
   }
   ~SigpipeBlocked() {
     constexpr timespec kNow{0, 0};
+    const int err = errno;
     while (!was_pending_ && pending() && sigtimedwait(&pipe_, nullptr, &kNow) == -1 && errno == EINTR) {
     }
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    errno = err;
   }
   SigpipeBlocked(const SigpipeBlocked&) = delete;
   SigpipeBlocked& operator=(const SigpipeBlocked&) = delete;

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +17,7 @@
 #include <utility>
 
 #include "tests/support/sync.hpp"
+#include "tests/support/timing.hpp"
 #include "tests/support/unique_fd.hpp"
 
 namespace evio {
@@ -195,6 +198,113 @@ TEST(DetachedConnTest, WritesToAPipeToo) {
   EXPECT_EQ(out.write("through", err), 7u);
   EXPECT_FALSE(err);
   EXPECT_EQ(read_some(in, 100, err), "through");
+}
+
+// A pipe of which no one reads the other end.
+DetachedConn broken_pipe() {
+  std::array<int, 2> ends{-1, -1};
+  EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  ::close(ends[0]);
+  return DetachedConn(ends[1]);
+}
+
+bool sigpipe_is(int (*query)(sigset_t*)) {
+  sigset_t set;
+  return query(&set) == 0 && sigismember(&set, SIGPIPE) == 1;
+}
+bool sigpipe_is_pending() { return sigpipe_is(::sigpending); }
+bool sigpipe_is_blocked() {
+  return sigpipe_is([](sigset_t* set) { return ::pthread_sigmask(SIG_BLOCK, nullptr, set); });
+}
+
+TEST(DetachedConnTest, APipeWithoutAReaderRaisesNoSignal) {
+  DetachedConn pipe = broken_pipe();
+  Error err;
+  EXPECT_EQ(pipe.write("to no one", err), 0u);
+  EXPECT_EQ(err.code(), std::errc::broken_pipe);
+  EXPECT_FALSE(sigpipe_is_pending());
+  EXPECT_FALSE(sigpipe_is_blocked());
+}
+
+TEST(DetachedConnTest, ASignalThatTheCallerBlockedAndHasPendingStaysSo) {
+  DetachedConn pipe = broken_pipe();
+  sigset_t set;
+  sigset_t before;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &set, &before), 0);
+  Error err;
+  pipe.write("to no one", err);
+  EXPECT_EQ(err.code(), std::errc::broken_pipe);
+  EXPECT_FALSE(sigpipe_is_pending()) << "the write left one";
+  EXPECT_TRUE(sigpipe_is_blocked());
+  ::raise(SIGPIPE);
+  pipe.write("to no one", err);
+  EXPECT_TRUE(sigpipe_is_pending()) << "the write took the caller's";
+  const timespec now{};
+  EXPECT_EQ(::sigtimedwait(&set, nullptr, &now), SIGPIPE);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+// It waits for nothing then, and says how far it came.
+TEST(DetachedConnTest, ANonBlockingDescriptorStaysSo) {
+  std::array<int, 2> fds{-1, -1};
+  ASSERT_EQ(::pipe2(fds.data(), O_CLOEXEC | O_NONBLOCK), 0);
+  DetachedConn in(fds[0]);
+  DetachedConn out(fds[1]);
+  Error err;
+  EXPECT_EQ(read_some(in, 10, err), "");
+  EXPECT_EQ(err.code(), std::errc::resource_unavailable_try_again);
+  const std::string text(1 << 20, 'x');
+  const std::size_t written = out.write(text, err);
+  EXPECT_EQ(err.code(), std::errc::resource_unavailable_try_again);
+  EXPECT_GT(written, 0u);
+  EXPECT_LT(written, text.size());
+  std::size_t arrived = 0;
+  for (std::size_t n = 0; (n = read_some(in, text.size(), err).size()) > 0;) arrived += n;
+  EXPECT_EQ(arrived, written);
+}
+
+TEST(DetachedConnTest, NothingToWriteAndNowhereToReadToAreNoErrors) {
+  Pair pair;
+  ASSERT_EQ(::write(pair.peer.get(), "text", 4), 4);
+  Error err(std::make_error_code(std::errc::address_in_use));
+  EXPECT_EQ(pair.conn.read({}, err), 0u);
+  EXPECT_FALSE(err);
+  err = Error(std::make_error_code(std::errc::address_in_use));
+  EXPECT_EQ(pair.conn.write("", err), 0u);
+  EXPECT_FALSE(err);
+  EXPECT_EQ(read_some(pair.conn, 10, err), "text");
+}
+
+// Linux takes 2 GiB - 4 KiB in one call, whatever it is asked.
+TEST(DetachedConnTest, WritesMoreThanOneCallCanTake) {
+  if (sizeof(void*) < 8 || test::kSanitized) GTEST_SKIP() << "no room for that much, or for what is noted of it";
+  constexpr std::size_t kSize = std::size_t{5} << 30;
+  void* const zeros = ::mmap(nullptr, kSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(zeros, MAP_FAILED);
+  DetachedConn sink(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  Error err;
+  EXPECT_EQ(sink.write({static_cast<const char*>(zeros), kSize}, err), kSize);
+  EXPECT_FALSE(err);
+  ::munmap(zeros, kSize);
+}
+
+TEST(DetachedConnTest, DescriptorZeroIsOneLikeAnyOther) {
+  const test::UniqueFd saved(::fcntl(0, F_DUPFD_CLOEXEC, 3));
+  Pair pair;
+  ASSERT_EQ(::dup2(pair.conn.fd(), 0), 0);
+  {
+    DetachedConn zero(0);
+    Error err;
+    EXPECT_EQ(zero.write("from zero", err), 9u);
+    DetachedConn moved = std::move(zero);
+    EXPECT_EQ(moved.fd(), 0);
+    ASSERT_EQ(::write(pair.peer.get(), "to zero", 7), 7);
+    EXPECT_EQ(read_some(moved, 10, err), "to zero");
+  }
+  EXPECT_FALSE(is_open(0)) << "its destructor closes it";
+  if (saved.valid()) ::dup2(saved.get(), 0);
 }
 
 }  // namespace
