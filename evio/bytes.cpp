@@ -8,9 +8,10 @@
 namespace evio {
 namespace {
 
-class StringStorage final : public internal::Counted {
+class StringStorage final : public internal::Storage {
  public:
   explicit StringStorage(std::string given) noexcept : text(std::move(given)) {}
+  std::size_t capacity() const noexcept override { return text.capacity(); }
   std::string text;
 };
 
@@ -29,7 +30,7 @@ Bytes Bytes::copy(std::string_view text) {
   internal::Ref<internal::Block> block = internal::Block::make(text.size());
   char* const data = block->data();
   std::memcpy(data, text.data(), text.size());
-  return internal::BytesAccess::make(data, text.size(), internal::Ref<internal::Counted>(block.detach()));
+  return internal::BytesAccess::make(data, text.size(), internal::Ref<internal::Storage>(block.detach()));
 }
 
 }  // namespace evio

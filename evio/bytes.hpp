@@ -95,12 +95,12 @@ class Bytes {
  private:
   friend class internal::BytesAccess;
   // Takes over one hold of `storage`.
-  constexpr Bytes(const char* data, std::size_t size, internal::Counted* storage) noexcept
+  constexpr Bytes(const char* data, std::size_t size, internal::Storage* storage) noexcept
       : data_(data), size_(size), storage_(storage) {}
 
   const char* data_ = nullptr;
   std::size_t size_ = 0;
-  internal::Counted* storage_ = nullptr;
+  internal::Storage* storage_ = nullptr;
 };
 
 }  // namespace evio

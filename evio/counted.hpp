@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace evio::internal {
@@ -30,6 +31,13 @@ class Counted {
 
  private:
   std::atomic<std::uint32_t> holders_{1};
+};
+
+/// What Bytes lie in.
+class Storage : public Counted {
+ public:
+  /// How much memory lives for as long as it does, its own few bytes aside.
+  virtual std::size_t capacity() const noexcept = 0;
 };
 
 }  // namespace evio::internal

@@ -4,22 +4,27 @@
 
 #include "internal/block.hpp"
 #include "internal/bytes_access.hpp"
+#include "internal/poison.hpp"
 
 namespace evio {
 
 using internal::Block;
 using internal::BytesAccess;
-using internal::Counted;
 using internal::Ref;
+using internal::Storage;
 
 namespace {
 
-// From this size on a rest is kept in the storage it came in; a smaller one would keep a whole read buffer alive.
-constexpr std::size_t kShareFrom = 8 * 1024;
+// For AddressSanitizer each call has storage of its own, so that a view of an earlier one is a view of freed memory.
+// But not for much: what comes byte by byte would be copied over and over.
+constexpr bool has_own_storage(std::size_t size) {
+  constexpr std::size_t kLargest = 16 * 1024;
+  return internal::kAddressSanitizer && size <= kLargest;
+}
 
 Bytes view_of(Block& block, const char* from, std::size_t size) {
   block.retain();
-  return BytesAccess::make(from, size, Ref<Counted>(&block));
+  return BytesAccess::make(from, size, Ref<Storage>(&block));
 }
 
 }  // namespace
@@ -48,12 +53,7 @@ std::string_view InputStream::begin(std::string_view packet) {
 
 void InputStream::end(std::string_view rest) {
   const bool inside = rest.data() >= kept_.data() && rest.data() + rest.size() == kept_.data() + kept_.size();
-  if (!kept_.empty() && inside) {
-    kept_.remove_prefix(kept_.size() - rest.size());
-    if (kept_.empty()) forget();
-  } else {
-    keep(Bytes::literal(rest));
-  }
+  keep(!kept_.empty() && inside ? kept_.substr(kept_.size() - rest.size()) : Bytes::literal(rest));
 }
 
 // What is unread, in one piece. Bytes are added behind what is kept while the buffer has room: they may be shared, but
@@ -61,12 +61,11 @@ void InputStream::end(std::string_view rest) {
 // copied a bounded number of times on the average, however the input is cut.
 Bytes InputStream::join(const Bytes& packet) {
   if (kept_.empty()) return packet;
-  if (packet.empty()) return kept_;
   const std::size_t size = kept_.size() + packet.size();
+  if (packet.empty()) return has_own_storage(size) ? Bytes::copy(kept_.view()) : kept_;
   const bool in_buffer = buffer_ != nullptr && BytesAccess::storage(kept_) == buffer_;
-  if (!in_buffer || buffer_->capacity() - used_ < packet.size()) {
-    constexpr std::size_t kLeast = 256;
-    Ref<Block> grown = Block::make(std::max(kLeast, 2 * size));
+  if (!in_buffer || has_own_storage(size) || buffer_->capacity() - used_ < packet.size()) {
+    Ref<Block> grown = Block::make(std::max(internal::kLittle, 2 * size));
     std::memcpy(grown->data(), kept_.data(), kept_.size());
     used_ = kept_.size();
     if (buffer_ != nullptr) buffer_->release();
@@ -77,20 +76,20 @@ Bytes InputStream::join(const Bytes& packet) {
   return view_of(*buffer_, buffer_->data() + used_ - size, size);
 }
 
+// What was only lent is copied, and so is what would keep a large storage alive (share_policy.hpp). Each byte is copied
+// out of the packet it came in once; and of what is in a storage of this stream's own, which is at least half full when
+// it is made, less than a quarter: as much as that, or more, was used meanwhile.
 void InputStream::keep(const Bytes& rest) {
-  Counted* const storage = BytesAccess::storage(rest);
-  if (rest.empty()) {
-    forget();
-  } else if (storage != nullptr && storage == buffer_) {
-    kept_ = rest;
-  } else if (storage != nullptr && rest.size() >= kShareFrom && !BytesAccess::is_borrowed(rest)) {
-    forget();
-    kept_ = rest;
+  if (rest.empty()) return forget();
+  Bytes kept = rest;
+  const bool lent = BytesAccess::storage(rest) == nullptr || BytesAccess::is_borrowed(rest);
+  if (lent || has_own_storage(rest.size())) {
+    kept = Bytes::copy(rest.view());
   } else {
-    Bytes copy = Bytes::copy(rest.view());
-    forget();
-    kept_ = std::move(copy);
+    BytesAccess::compact(kept);
   }
+  if (BytesAccess::storage(kept) != buffer_) forget();
+  kept_ = std::move(kept);
 }
 
 void InputStream::forget() noexcept {

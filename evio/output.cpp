@@ -42,9 +42,19 @@ Output& Output::share(Bytes x) {
   return *this;
 }
 
-void Output::clear_shared() noexcept {
-  shared_.clear();
+// When it is empty. What one large answer has grown is not kept for the small ones that may follow.
+void Output::give_back() noexcept {
+  if (capacity_ > kKeptText) {
+    std::free(text_);
+    text_ = nullptr;
+    capacity_ = 0;
+  }
   shared_size_ = 0;
+  if (shared_.capacity() > kKeptPieces) {
+    std::vector<Shared>().swap(shared_);
+  } else {
+    shared_.clear();
+  }
 }
 
 }  // namespace evio

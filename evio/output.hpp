@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "evio/bytes.hpp"
+#include "evio/share_policy.hpp"
 
 namespace evio {
 
@@ -41,7 +42,7 @@ class Output {
   Output& operator=(const std::string& x) { return *this = std::string_view(x); }
   Output& operator=(std::string&& x) { return clear(), append(std::move(x)); }
   Output& operator=(const Bytes& x) {
-    if (x.size() >= kShareFrom || x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
+    if (x.size() >= internal::kShareInOutput || x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
       return replace_slowly(x);
     return replace(x.view());
   }
@@ -59,10 +60,10 @@ class Output {
   Output& append(const char* x) { return append(internal::text_of(x)); }
   Output& append(const std::string& x) { return append(std::string_view(x)); }
   Output& append(std::string&& x) {
-    return x.size() < kShareFrom ? append(std::string_view(x)) : share(Bytes(std::move(x)));
+    return x.size() < internal::kShareInOutput ? append(std::string_view(x)) : share(Bytes(std::move(x)));
   }
-  Output& append(const Bytes& x) { return x.size() < kShareFrom ? append(x.view()) : share(Bytes(x)); }
-  Output& append(Bytes&& x) { return x.size() < kShareFrom ? append(x.view()) : share(std::move(x)); }
+  Output& append(const Bytes& x) { return x.size() < internal::kShareInOutput ? append(x.view()) : share(Bytes(x)); }
+  Output& append(Bytes&& x) { return x.size() < internal::kShareInOutput ? append(x.view()) : share(std::move(x)); }
 
   Output& operator+=(std::string_view x) { return append(x); }
   Output& operator+=(const char* x) { return append(x); }
@@ -80,17 +81,19 @@ class Output {
   /// How many bytes this callback has added so far.
   std::size_t size() const noexcept { return text_size_ + shared_size_; }
   bool empty() const noexcept { return size() == 0; }
-  /// Takes back what this call has added.
+  /// Takes back what this call has added. A buffer that has become large is given back.
   void clear() noexcept {
     text_size_ = 0;
-    if (shared_size_ != 0) clear_shared();
+    if (shared_size_ != 0 || capacity_ > kKeptText) [[unlikely]]
+      give_back();
   }
 
  private:
   friend class internal::OutputAccess;
 
-  // From this size on sharing (two atomic operations and a segment of its own) is cheaper than copying.
-  static constexpr std::size_t kShareFrom = 16 * 1024;
+  // What an Output keeps when it is emptied: no larger a buffer, and room for no more shared pieces.
+  static constexpr std::size_t kKeptText = 128 * 1024;
+  static constexpr std::size_t kKeptPieces = 64;
 
   struct Shared {
     std::size_t text_before;  // how much of the text goes out before these bytes
@@ -108,7 +111,7 @@ class Output {
   Output& append_growing(std::string_view x);
   void grow(std::size_t more);
   Output& share(Bytes x);
-  void clear_shared() noexcept;
+  void give_back() noexcept;
 
   char* text_ = nullptr;
   std::size_t text_size_ = 0;

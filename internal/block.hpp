@@ -12,13 +12,13 @@ namespace evio::internal {
 /// begin on a cache line: the kernel's copies to and from 8 or 24 bytes behind a page's beginning, where an allocator
 /// could have them begin otherwise, took 1.4 to 1.9 times as long (AMD Zen 4).
 /// Thread-safety: the count is; writing into it is for the one that knows which part no one else has seen.
-class Block final : public Counted {
+class Block final : public Storage {
  public:
   /// Throws std::bad_alloc.
   static Ref<Block> make(std::size_t capacity);
 
   char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
-  std::size_t capacity() const noexcept { return capacity_; }
+  std::size_t capacity() const noexcept override { return capacity_; }
 
  private:
   Block(std::size_t capacity, std::uint8_t shift) noexcept : shift_(shift), capacity_(capacity) {}

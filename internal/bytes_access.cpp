@@ -1,11 +1,14 @@
 #include "internal/bytes_access.hpp"
 
+#include <new>
+
 namespace evio::internal {
 namespace {
 
-class BorrowedMark final : public Counted {
+class BorrowedMark final : public Storage {
  public:
   ~BorrowedMark() override = default;
+  std::size_t capacity() const noexcept override { return 0; }
 
  private:
   void dispose() noexcept override {}
@@ -30,5 +33,12 @@ Bytes BytesAccess::borrow(std::string_view text) noexcept {
 }
 
 bool BytesAccess::is_borrowed(const Bytes& bytes) noexcept { return bytes.storage_ == &mark(); }
+
+void BytesAccess::move_out(Bytes& bytes) noexcept {
+  try {
+    bytes = Bytes::copy(bytes.view());
+  } catch (const std::bad_alloc&) {
+  }
+}
 
 }  // namespace evio::internal

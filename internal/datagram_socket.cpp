@@ -20,7 +20,7 @@ DatagramSocket::DatagramSocket(FileDescriptor fd, int addr_index, Addr bound, Re
 void DatagramSocket::renew_input(Slot& slot) {
   Ref<Block> block = Block::make(kLargest);
   slot.block = block.get();
-  slot.input = BytesAccess::make(slot.block->data(), 0, Ref<Counted>(block.detach()));
+  slot.input = BytesAccess::make(slot.block->data(), 0, Ref<Storage>(block.detach()));
 }
 
 std::size_t DatagramSocket::receive_raw() {

@@ -73,8 +73,8 @@ class DatagramSocket : public Source {
   // The largest datagram there is, and a byte more so that it is seen to be whole.
   static constexpr std::size_t kLargest = 64 * 1024;
 
-  // As many pieces as an Output of that size can have: shared ones are 16 KiB and more, with text in between.
-  static constexpr std::size_t kParts = 2 * (kLargest / (16 * 1024)) + 1;
+  // As many pieces as an Output of that size can have: shared ones, and text in between.
+  static constexpr std::size_t kParts = 2 * (kLargest / kShareInOutput) + 1;
 
   struct Slot {
     Bytes input;  // holds the block

@@ -9,7 +9,7 @@ void InputBuffer::renew() {
   if (block_ == nullptr || !block_->unshared()) {  // it may have been let go of meanwhile
     Ref<Block> block = Block::make(kSize);
     block_ = block.get();
-    input_ = BytesAccess::make(block_->data(), 0, Ref<Counted>(block.detach()));
+    input_ = BytesAccess::make(block_->data(), 0, Ref<Storage>(block.detach()));
   }
   rewind();
 }

@@ -1,7 +1,5 @@
 #include "internal/output_access.hpp"
 
-#include <cstdlib>
-
 namespace evio::internal {
 
 int OutputAccess::gather(const Output& out, std::span<iovec> parts) noexcept {
@@ -10,12 +8,6 @@ int OutputAccess::gather(const Output& out, std::span<iovec> parts) noexcept {
     if (count < parts.size()) parts[count++] = {const_cast<char*>(piece.data()), piece.size()};
   });
   return static_cast<int>(count);
-}
-
-void OutputAccess::release(Output& out) noexcept {
-  std::free(out.text_);
-  out.text_ = nullptr;
-  out.capacity_ = 0;
 }
 
 }  // namespace evio::internal

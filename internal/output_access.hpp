@@ -44,21 +44,11 @@ class OutputAccess {
   /// reset() for what is_text().
   static void reset_text(Output& out) noexcept {
     out.text_size_ = 0;
-    if (out.capacity_ > kKeep) [[unlikely]]
-      release(out);
+    if (out.capacity_ > Output::kKeptText) [[unlikely]]
+      out.give_back();
   }
-  /// Empties it; a buffer grown by a large answer is given back.
-  static void reset(Output& out) noexcept {
-    out.clear();
-    if (out.capacity_ > kKeep) [[unlikely]]
-      release(out);
-  }
-
- private:
-  // A loop keeps a buffer of this size for good, and no larger one.
-  static constexpr std::size_t kKeep = 128 * 1024;
-
-  static void release(Output& out) noexcept;
+  /// Empties it.
+  static void reset(Output& out) noexcept { out.clear(); }
 };
 
 }  // namespace evio::internal

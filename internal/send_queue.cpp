@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
+#include <new>
 #include <utility>
 
+#include "evio/share_policy.hpp"
 #include "internal/bytes_access.hpp"
 #include "internal/output_access.hpp"
 #include "internal/syscalls.hpp"
@@ -12,8 +15,8 @@
 namespace evio::internal {
 namespace {
 
-// Less than this of a shared storage is copied: a remainder of a few bytes should not keep a whole block alive.
-constexpr std::size_t kShareFrom = 8 * 1024;
+// The room for more parts that is not given back.
+constexpr std::size_t kLeastParts = 64;
 
 }  // namespace
 
@@ -42,20 +45,30 @@ void SendQueue::add_text(std::string_view text) {
   if (fits == text.size()) tail_used_ += fits;
 }
 
-// A part of its own for the text, with room behind it.
+// A part of its own for the text, with room behind it where there is text already: as much as there was last time and
+// as much again, so that many small ones share a block and a few do not take a large one.
 void SendQueue::add_block(std::string_view text) {
-  constexpr std::size_t kBlock = 16 * 1024 - sizeof(Block);
-  Ref<Block> block = Block::make(parts_.empty() ? text.size() : std::max(text.size(), kBlock));
+  constexpr std::size_t kLargest = 16 * 1024 - sizeof(Block);
+  const std::size_t room = tail_ ? std::min(kLargest, std::max(kLittle, 2 * tail_->capacity())) : 0;
+  Ref<Block> block = Block::make(std::max(text.size(), room));
   std::memcpy(block->data(), text.data(), text.size());
-  parts_.push_back(BytesAccess::make(block->data(), text.size(), Ref<Counted>(Ref<Block>(block).detach())));
+  parts_.push_back(BytesAccess::make(block->data(), text.size(), Ref<Storage>(Ref<Block>(block).detach())));
   tail_ = std::move(block);
   tail_used_ = text.size();
 }
 
 void SendQueue::add(Bytes bytes) {
-  if (bytes.size() < kShareFrom) return add_text(bytes.view());
+  if (bytes.size() < kShareInQueue) return add_text(bytes.view());
+  BytesAccess::compact(bytes);
   parts_.push_back(std::move(bytes));
+  close_tail();
+}
+
+// No more text comes behind the one before the last part.
+void SendQueue::close_tail() noexcept {
+  if (!tail_) return;
   tail_ = {};
+  BytesAccess::compact(parts_[parts_.size() - 2]);
 }
 
 Sent SendQueue::write(int fd) {
@@ -77,22 +90,38 @@ Sent SendQueue::write(int fd) {
   return Sent::kAll;
 }
 
-void SendQueue::drop(std::size_t written) {
+void SendQueue::drop(std::size_t written) noexcept {
   while (head_ != parts_.size() && written >= parts_[head_].size()) {
     written -= parts_[head_].size();
     parts_[head_++] = {};
   }
   if (head_ == parts_.size()) {
-    parts_.clear();
+    std::vector<Bytes>().swap(parts_);
     head_ = 0;
     tail_ = {};
-  } else {
-    parts_[head_].remove_prefix(written);
-    if (head_ > parts_.size() / 2) {  // half of the entries are spent: amortised over the writes that spent them
-      parts_.erase(parts_.begin(), parts_.begin() + static_cast<std::ptrdiff_t>(head_));
+    return;
+  }
+  Bytes& head = parts_[head_];
+  head.remove_prefix(written);
+  BytesAccess::compact(head);
+  if (tail_ && BytesAccess::storage(parts_.back()) != tail_.get()) tail_ = {};  // the head was the tail, too
+  if (head_ > parts_.size() / 2) forget_sent();
+}
+
+// Half of the entries are spent: moving the others is amortised over the writes that spent them.
+void SendQueue::forget_sent() noexcept {
+  const auto first = parts_.begin() + static_cast<std::ptrdiff_t>(head_);
+  const std::size_t left = parts_.size() - head_;
+  if (parts_.capacity() > std::max(kLeastParts, kMostKept * left)) {
+    try {
+      std::vector<Bytes>(std::make_move_iterator(first), std::make_move_iterator(parts_.end())).swap(parts_);
       head_ = 0;
+      return;
+    } catch (const std::bad_alloc&) {  // then it stays as large as it is
     }
   }
+  parts_.erase(parts_.begin(), first);
+  head_ = 0;
 }
 
 }  // namespace evio::internal

@@ -14,6 +14,8 @@ namespace evio::internal {
 enum class Sent { kAll, kBlocked, kFailed };
 
 /// The output of one connection that its socket did not take yet, oldest first. It exists only while there is some.
+/// It keeps no more than kMostKept times as much memory as there is output (evio/share_policy.hpp), and up to 16 KiB of
+/// room for texts that may follow.
 /// Thread-safety: its loop's thread.
 class SendQueue {
  public:
@@ -27,7 +29,9 @@ class SendQueue {
 
  private:
   void add_block(std::string_view text);
-  void drop(std::size_t written);
+  void close_tail() noexcept;
+  void drop(std::size_t written) noexcept;
+  void forget_sent() noexcept;
 
   std::vector<Bytes> parts_;
   std::size_t head_ = 0;  // parts before it are sent

@@ -1,17 +1,24 @@
 #include "tests/perf/allocations.hpp"
 
+#include <malloc.h>
+
 #include <atomic>
 #include <cstddef>
 
 namespace {
 
 thread_local bool counted = false;
-// relaxed: read when the answer to what was counted has arrived.
+// relaxed, both: read when the answer to what was counted has arrived.
 std::atomic<std::uint64_t> count{0};
+std::atomic<std::size_t> live{0};
 
-void note() noexcept {
+void* noted(void* memory) noexcept {
   if (counted) count.fetch_add(1, std::memory_order_relaxed);
+  live.fetch_add(malloc_usable_size(memory), std::memory_order_relaxed);
+  return memory;
 }
+
+void forget(void* memory) noexcept { live.fetch_sub(malloc_usable_size(memory), std::memory_order_relaxed); }
 
 }  // namespace
 
@@ -19,6 +26,7 @@ namespace evio::test {
 
 void count_allocations_here() noexcept { counted = true; }
 std::uint64_t allocations() noexcept { return count.load(std::memory_order_relaxed); }
+std::size_t live_bytes() noexcept { return live.load(std::memory_order_relaxed); }
 
 }  // namespace evio::test
 
@@ -27,17 +35,18 @@ extern "C" {
 void* __libc_malloc(std::size_t size);                 // NOLINT(bugprone-reserved-identifier)
 void* __libc_calloc(std::size_t n, std::size_t size);  // NOLINT(bugprone-reserved-identifier)
 void* __libc_realloc(void* old, std::size_t size);     // NOLINT(bugprone-reserved-identifier)
+void __libc_free(void* memory);                        // NOLINT(bugprone-reserved-identifier)
 
-void* malloc(std::size_t size) noexcept {
-  note();
-  return __libc_malloc(size);
-}
-void* calloc(std::size_t n, std::size_t size) noexcept {
-  note();
-  return __libc_calloc(n, size);
-}
+void* malloc(std::size_t size) noexcept { return noted(__libc_malloc(size)); }
+void* calloc(std::size_t n, std::size_t size) noexcept { return noted(__libc_calloc(n, size)); }
 void* realloc(void* old, std::size_t size) noexcept {
-  note();
-  return __libc_realloc(old, size);
+  forget(old);
+  void* const memory = __libc_realloc(old, size);
+  if (memory == nullptr && size != 0) live.fetch_add(malloc_usable_size(old), std::memory_order_relaxed);
+  return noted(memory);
+}
+void free(void* memory) noexcept {
+  forget(memory);
+  __libc_free(memory);
 }
 }

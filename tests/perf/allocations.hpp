@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace evio::test {
@@ -8,5 +9,7 @@ namespace evio::test {
 void count_allocations_here() noexcept;
 /// How many there were on all such threads.
 std::uint64_t allocations() noexcept;
+/// How many bytes of the heap all threads hold now.
+std::size_t live_bytes() noexcept;
 
 }  // namespace evio::test

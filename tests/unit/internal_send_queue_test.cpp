@@ -52,6 +52,12 @@ class InternalSendQueueTest : public testing::Test {
     }
     return text;
   }
+  // At most a little of it.
+  std::string receive_some() {
+    std::array<char, 4096> buffer;
+    const ssize_t n = ::read(far_.get(), buffer.data(), buffer.size());
+    return {buffer.data(), n < 0 ? 0 : static_cast<std::size_t>(n)};
+  }
   // Writes and reads in turns until all of it has arrived.
   std::string receive_all() {
     std::string text;
@@ -152,6 +158,29 @@ TEST_F(InternalSendQueueTest, SaysWhyItFailed) {
   EXPECT_EQ(queue_.write(near_.get()), Sent::kFailed);
   EXPECT_EQ(errno, EPIPE);
   std::signal(SIGPIPE, before);
+}
+
+// A small remainder moves to a smaller storage, if there is memory for that.
+TEST_F(InternalSendQueueTest, ASmallRemainderLeavesALargeStorageWhereItCan) {
+  for (const bool has_memory : {true, false}) {
+    const Bytes large(run('x', 300'000));
+    Counted* const storage = BytesAccess::storage(large);
+    queue_.add(large);
+    queue_.add_text("behind");
+    std::string text;
+    bool was_let_go = false;
+    for (Sent sent = Sent::kBlocked; sent != Sent::kAll;) {
+      allocations_left = has_memory ? -1 : 0;
+      sent = queue_.write(near_.get());
+      allocations_left = -1;
+      ASSERT_NE(sent, Sent::kFailed);
+      was_let_go = was_let_go || (sent == Sent::kBlocked && storage->unshared());
+      text += receive_some();
+    }
+    text += receive();
+    EXPECT_TRUE(text == run('x', 300'000) + "behind");
+    EXPECT_EQ(was_let_go, has_memory);
+  }
 }
 
 // One who is told that there is no memory may go on.
