@@ -62,7 +62,10 @@ void InputStream::end(std::string_view rest) {
 Bytes InputStream::join(const Bytes& packet) {
   if (kept_.empty()) return packet;
   const std::size_t size = kept_.size() + packet.size();
-  if (packet.empty()) return has_own_storage(size) ? Bytes::copy(kept_.view()) : kept_;
+  if (packet.empty()) {
+    if (has_own_storage(size)) keep(kept_);
+    return kept_;
+  }
   const bool in_buffer = buffer_ != nullptr && BytesAccess::storage(kept_) == buffer_;
   if (!in_buffer || has_own_storage(size) || buffer_->capacity() - used_ < packet.size()) {
     Ref<Block> grown = Block::make(std::max(internal::kLittle, 2 * size));

@@ -89,7 +89,9 @@ class DatagramSocket : public Source {
 
   std::size_t receive_raw();
   void name(std::size_t count, std::uint64_t first_id);
-  void renew_input(Slot& slot);
+  static void renew_input(Slot& slot);
+  static bool may_be_reused(const Slot& slot) noexcept;
+  static void forget_input(Slot& slot) noexcept;
   mmsghdr answer_of(Slot& slot) noexcept;
 
   Ref<DatagramPort> port_;

@@ -15,14 +15,14 @@ void InputBuffer::renew() {
 }
 
 void InputBuffer::pass_over() noexcept {
-  constexpr std::size_t kAlign = 16;  // AddressSanitizer's granules are 8 bytes: neighbours must not share one
+  constexpr std::size_t kAlign = 16;
   const std::size_t used = std::min(room_, (input_.size() + kAlign - 1) / kAlign * kAlign);
   next_ += used;
   room_ -= used;
 }
 
-const Bytes& InputBuffer::lend() noexcept {
-  lent_ = BytesAccess::borrow(input_.view());
+const Bytes& InputBuffer::lend(const Bytes& input) noexcept {
+  lent_ = BytesAccess::borrow(input.view());
   return lent_;
 }
 

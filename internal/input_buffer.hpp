@@ -12,6 +12,9 @@ namespace evio::internal {
 
 /// Where a loop reads into. A handler that keeps a copy of its input keeps the bytes where they are: the next read goes
 /// behind them, or into a fresh block, so that nothing is ever copied and small values that are kept share a block.
+///
+/// Under AddressSanitizer a handler gets a copy of each read, in storage of its own that is freed when the handler is
+/// done, unless it keeps some: a view that is used later is a view of freed memory, whatever has been read meanwhile.
 /// Thread-safety: its loop's thread; the Bytes it gives out, any.
 class InputBuffer {
  public:
@@ -23,27 +26,29 @@ class InputBuffer {
 
   /// Where to read next; never less than a quarter of kSize. Lives until recycle(). Throws std::bad_alloc.
   std::span<char> room() {
-    // For AddressSanitizer each read has a block of its own, or what a copy of an earlier one keeps could not be told
-    // from what no one may look at.
-    if (room_ < kSize / 4 || (kAddressSanitizer && !block_->unshared())) [[unlikely]]
+    if (room_ < kSize / 4) [[unlikely]]
       renew();
     unpoison(next_, room_);
     return {next_, room_};
   }
   /// The first n bytes of room() as what a handler gets: sharing the storage, or lent for the call only.
-  const Bytes& filled(std::size_t n, bool lent) noexcept {
-    poison(next_ + n, room_ - n);
+  const Bytes& filled(std::size_t n, bool lent) noexcept(!kAddressSanitizer) {
+    if constexpr (kAddressSanitizer) {
+      copy_ = Bytes::copy({next_, n});
+      poison(next_, room_);
+      return lent ? lend(copy_) : copy_;
+    }
     BytesAccess::point(input_, next_, n);
     if (lent) [[unlikely]]
-      return lend();
+      return lend(input_);
     return input_;
   }
-  /// The handler is done: makes room again. What no one kept is poisoned under AddressSanitizer.
+  /// The handler is done: makes room again.
   void recycle() noexcept {
+    if constexpr (kAddressSanitizer) copy_ = {};
     if (block_->unshared()) [[likely]] {
       if (room_ != kSize) [[unlikely]]
         rewind();
-      poison(next_, room_);
     } else {
       pass_over();
     }
@@ -52,7 +57,7 @@ class InputBuffer {
  private:
   void renew();
   void pass_over() noexcept;
-  const Bytes& lend() noexcept;
+  const Bytes& lend(const Bytes& input) noexcept;
   void rewind() noexcept {
     next_ = block_->data();
     room_ = kSize;
@@ -60,6 +65,7 @@ class InputBuffer {
 
   Bytes input_;  // holds the block; points at what was read last
   Bytes lent_;
+  Bytes copy_;  // for AddressSanitizer
   Block* block_ = nullptr;
   char* next_ = nullptr;  // what is before it may be kept by somebody
   std::size_t room_ = 0;  // from there to the end

@@ -89,6 +89,71 @@ TEST_P(InputPoisonTest, ACopyInAReusedBufferUsedAfterItsCallFails) {
                "AddressSanitizer");
 }
 
+/// The call that uses what an earlier one was given.
+enum class Later { kNextInput, kInputOfAnother, kWake, kClosed, kTick };
+
+// The later input is longer than the first one: it would lie over all of it in a buffer that is used again.
+void use_input_later(Events handlers, const std::string& address, Later later, Misuse misuse) {
+  std::string_view view;
+  Bytes copy;
+  volatile char touched = 0;
+  Gate ticked_later;
+  const auto touch = [&](Later now) {
+    if (now == later && !view.empty()) touched = misuse.keep_bytes ? copy.data()[0] : view[0];
+  };
+  handlers.opened = [&](Conn&, Output&, Options& opts) {
+    opts.reuse_input_buffer = misuse.reuse_input_buffer;
+    return Action::None;
+  };
+  handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+    touch(in.empty() ? Later::kWake : in == "another's" ? Later::kInputOfAnother : Later::kNextInput);
+    if (view.empty()) {
+      view = in.view();
+      if (misuse.keep_bytes) copy = in;
+      if (later == Later::kWake) conn.wake();
+    }
+    out = "heard";
+    return Action::None;
+  };
+  handlers.closed = [&](Conn&, const Error&) {
+    touch(Later::kClosed);
+    return Action::None;
+  };
+  handlers.tick = [&](std::chrono::nanoseconds& delay) {
+    touch(Later::kTick);
+    if (!view.empty()) ticked_later.open();
+    delay = std::chrono::milliseconds(1);
+    return Action::None;
+  };
+  TestServer server(handlers, address);
+  Client client = server.connect();
+  client.send_all("first");
+  EXPECT_EQ(client.receive(5), "heard");
+  Client another = server.connect();
+  another.send_all("another's");
+  EXPECT_TRUE(ticked_later.wait());
+  if (later != Later::kClosed) client.send_all("a second one");
+  client.shutdown_write();
+  client.receive_all();
+  another.receive(5);
+}
+
+TEST_P(InputPoisonTest, AViewFailsInWhateverCallItIsUsed) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const Later later : {Later::kNextInput, Later::kInputOfAnother, Later::kWake, Later::kClosed, Later::kTick}) {
+    EXPECT_DEATH(use_input_later(events(), address(), later, {}), "heap-use-after-free") << static_cast<int>(later);
+  }
+}
+
+TEST_P(InputPoisonTest, ACopyInAReusedBufferFailsInWhateverCallItIsUsed) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const Later later : {Later::kNextInput, Later::kInputOfAnother, Later::kWake, Later::kClosed, Later::kTick}) {
+    EXPECT_DEATH(use_input_later(events(), address(), later, {.reuse_input_buffer = true, .keep_bytes = true}),
+                 "heap-use-after-free")
+        << static_cast<int>(later);
+  }
+}
+
 #endif
 
 }  // namespace

@@ -184,6 +184,7 @@ TEST_P(InputTest, BytesKeptOutliveTheConnectionWhileOthersUseTheLoop) {
 }
 
 TEST_P(InputTest, ReuseInputBufferMakesEveryCopyAViewThatTheNextReadOverwrites) {
+  if (kAddressSanitizer) GTEST_SKIP() << "there it may not be looked at: see InputPoisonTest";
   Bytes first;
   std::string first_seen_later;
   std::size_t calls = 0;

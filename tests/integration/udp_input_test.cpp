@@ -115,6 +115,30 @@ TEST_P(UdpInputTest, AViewUsedAfterItsCallFails) {
   EXPECT_DEATH(use_a_view_of_the_datagram_before(events(), address(), mode().ip), "AddressSanitizer");
 }
 
+// The second one, longer than the first, is of another batch.
+void use_a_view_of_an_earlier_batch(Events handlers, const std::string& address, const std::string& ip) {
+  std::string_view view;
+  volatile char touched = 0;
+  handlers.data = [&](Conn&, const Bytes& in, Output& out) {
+    if (in == "the second one") touched = view[0];
+    view = in.view();
+    out = "heard";
+    return Action::None;
+  };
+  TestServer server(handlers, address);
+  DatagramClient client(ip, server.addr().port());
+  for (const char* text : {"first", "the second one"}) {
+    client.send(text);
+    EXPECT_EQ(client.receive_text(), "heard");
+  }
+}
+
+TEST_P(UdpInputTest, AViewUsedInALaterBatchFails) {
+  if (mode().loops != 1) return;
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(use_a_view_of_an_earlier_batch(events(), address(), mode().ip), "heap-use-after-free");
+}
+
 #endif
 
 }  // namespace
