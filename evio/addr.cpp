@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 
+#include <limits>
 #include <string_view>
 #include <tuple>
 
@@ -61,8 +62,9 @@ std::strong_ordering operator<=>(const Addr& a, const Addr& b) {
 
 std::size_t std::hash<evio::Addr>::operator()(const evio::Addr& addr) const noexcept {
   const std::string_view ip(reinterpret_cast<const char*>(addr.ip_.data()), addr.ip_.size());
+  constexpr int kTopByte = std::numeric_limits<std::size_t>::digits - 8;
   std::size_t result = std::hash<std::string_view>()(ip) ^ (std::size_t{addr.port_} << 16) ^ addr.scope_ ^
-                       (static_cast<std::size_t>(addr.network_) << 40);
+                       (static_cast<std::size_t>(addr.network_) << kTopByte);
   if (addr.path_) result ^= std::hash<std::string>()(*addr.path_);
   return result;
 }

@@ -27,10 +27,13 @@ enum class Interest : std::uint8_t {
 #define EVIO_AS_EPOLL_EVENT
 #endif
 
-/// One descriptor that is ready.
+/// One descriptor that is ready. The tag lies in an epoll_data, which has 64 bits where a pointer has 32, too.
 struct EVIO_AS_EPOLL_EVENT Ready {
   std::uint32_t what;  // Readiness, or-ed
-  void* tag;           // what it was registered with
+  union {
+    void* tag;  // what it was registered with
+    std::uint64_t epoll_data;
+  };
 };
 
 /// The numbers are poll(2)'s, which lets a backend pass them through where the system's are the same.

@@ -92,7 +92,7 @@ class PortablePoller final : public Poller {
       if (tags_[from_] == nullptr) {
         consume_wake();
       } else {
-        ready_[found++] = {readiness_of(polled_[from_].revents), tags_[from_]};
+        ready_[found++] = {readiness_of(polled_[from_].revents), {tags_[from_]}};
       }
     }
     return {ready_.data(), found};

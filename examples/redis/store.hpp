@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <evio/evio.hpp>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <shared_mutex>
 #include <span>
@@ -47,7 +48,10 @@ class Store {
   using Locks = std::array<std::unique_lock<std::shared_mutex>, kShards>;
 
   // By bits that the map, which takes the hash modulo a prime, does not depend on.
-  static std::size_t shard_of(std::string_view key) noexcept { return (Hash()(key) >> 56) % kShards; }
+  static std::size_t shard_of(std::string_view key) noexcept {
+    constexpr int kTopByte = std::numeric_limits<std::size_t>::digits - 8;
+    return (Hash()(key) >> kTopByte) % kShards;
+  }
 
   std::array<Shard, kShards> shards_;
 };

@@ -218,7 +218,7 @@ TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEa
     do {
       std::uint64_t count = 0;
       take_all([&](const Subject& subject) {
-        EXPECT_EQ(subject.number, next[subject.producer]++);
+        EXPECT_EQ(subject.number, next[static_cast<std::size_t>(subject.producer)]++);
         ++count;
       });
       taken += count;
