@@ -78,8 +78,9 @@ class Conn {
     return static_cast<T*>(kept(typeid(T)));
   }
 
-  /// Has data called, with an empty `in`, at least once after this call, soon. Returns false when the connection is
-  /// gone or closing. From any thread; runs no callback inline, so locks may be held.
+  /// Has data called, with an empty `in`, at least once after this call, soon: also while output waits for a peer that
+  /// does not read, which a wake does not wait for. Returns false when the connection is gone or closing. From any
+  /// thread; runs no callback inline, so locks may be held.
   bool wake() const;  // NOLINT(modernize-use-nodiscard): may be ignored
   /// Adds x to what the connection sends, without calling data; there is no limit to what waits for a slow peer. All
   /// calls for one connection have one order, also those of different threads: what was sent before another call began
@@ -96,8 +97,9 @@ class Conn {
   }
   bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
-  /// Closes the connection once all its output was sent, as Action::Close does; no data is called any more. Returns
-  /// false when it is gone or closing already. From any thread; runs no callback inline, so locks may be held.
+  /// Closes the connection once all its output was sent, as Action::Close does, for which a peer that does not read can
+  /// have it wait; no data is called any more. Returns false when it is gone or closing already. From any thread; runs
+  /// no callback inline, so locks may be held.
   bool close() const;
 
   /// The same connection.

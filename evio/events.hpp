@@ -44,8 +44,9 @@ struct Options {
 /// Of UDP there is only `data`, once for each datagram: a non-empty `out` goes back as one datagram, of the actions
 /// Shutdown alone acts, and the Conn, kept, can send more later.
 ///
-/// An exception that leaves `opened` or `data` closes that connection, and `closed` gets its message (for UDP it costs
-/// that datagram); from any other callback it shuts the server down and serve() rethrows it.
+/// An exception that leaves `opened` or `data` closes that connection, and `closed` gets its message: what that call
+/// added to `out` is dropped, what was sent before, by the call itself too, leaves. For UDP it costs that datagram its
+/// answer. From any other callback it shuts the server down and serve() rethrows it.
 struct Events {
   /// 0 and 1: one loop; less than 0: one for each CPU in the affinity mask (sched_getaffinity(2)).
   int num_loops = 0;

@@ -21,19 +21,27 @@ inline void log(std::string_view line) noexcept {
   }
 }
 
-/// From now on SIGINT and SIGTERM shut the server down.
+/// From now on SIGINT and SIGTERM shut the server down, until the process exits. To be called once, in `serving`.
 inline void shut_down_on_signals(const evio::Server& server) {
-  // Never destroyed: a signal may come as late as when the process is exiting.
-  static const evio::Server* running = nullptr;
-  running = new evio::Server(server);
-  struct sigaction action {};
-  action.sa_handler = [](int) {
-    const int saved = errno;
-    running->shutdown();
-    errno = saved;
-  };
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  static const evio::Server running = server;
+  // Made after `running`, so destroyed before it: a signal that comes while the process exits finds nothing that is
+  // gone.
+  static const struct Handlers {
+    Handlers() {
+      set([](int) {
+        const int saved = errno;
+        running.shutdown();
+        errno = saved;
+      });
+    }
+    ~Handlers() { set(SIG_IGN); }
+    static void set(void (*handler)(int)) {
+      struct sigaction action {};
+      action.sa_handler = handler;
+      sigaction(SIGINT, &action, nullptr);
+      sigaction(SIGTERM, &action, nullptr);
+    }
+  } handlers;
 }
 
 /// Runs a program and returns its exit status: 0, or 1 after one line about the error that it returned or threw. An

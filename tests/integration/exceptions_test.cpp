@@ -115,6 +115,36 @@ TEST_P(ExceptionsTest, WhatWasSentBeforeArrives) {
   EXPECT_TRUE(client.at_end());
 }
 
+// By callbacks before, by another connection's, and by the call itself: of that only its `out` is lost.
+TEST_P(ExceptionsTest, ItsOutIsDroppedAndWhatWasSentArrives) {
+  for (const std::string where : {"opened", "data"}) {
+    Events handlers = events();
+    handlers.opened = [&](Conn& conn, Output& out, Options&) {
+      conn.send("hello,");
+      out = "out of opened,";
+      if (where == "opened") throw_it();
+      return Action::None;
+    };
+    handlers.data = [](Conn& conn, const Bytes&, Output& out) -> Action {
+      conn.send("sent,");
+      out = "dropped";
+      conn.send(std::string(20'000, 'x'));
+      out.append(Bytes(std::string(20'000, 'y')));
+      throw std::runtime_error("no good");
+    };
+    TestServer server(handlers, address());
+    Client client = server.connect();
+    if (where == "data") {
+      EXPECT_EQ(client.receive(20), "hello,out of opened,");
+      client.send_all("x");
+      EXPECT_EQ(client.receive_all(), "sent," + std::string(20'000, 'x'));
+    } else {
+      EXPECT_EQ(client.receive_all(), "hello,");
+    }
+    EXPECT_TRUE(client.at_end());
+  }
+}
+
 TEST_P(ExceptionsTest, OneThatIsNoStdExceptionIsHeldToo) {
   Events handlers = noted();
   handlers.closed = [&](Conn&, const Error& err) {
