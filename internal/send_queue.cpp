@@ -73,7 +73,9 @@ void SendQueue::close_tail() noexcept {
 
 Sent SendQueue::write(int fd) {
   constexpr std::size_t kParts = 64;
-  while (head_ != parts_.size()) {
+  constexpr std::size_t kAtOnce = 1024 * 1024;  // a peer that reads as fast as this writes must not keep the loop
+  for (std::size_t written = 0; head_ != parts_.size();) {
+    if (written >= kAtOnce) return Sent::kBlocked;
     std::array<iovec, kParts> vector;
     std::size_t count = 0;
     std::size_t size = 0;
@@ -85,6 +87,7 @@ Sent SendQueue::write(int fd) {
         count == 1 ? sys::write(fd, vector[0].iov_base, size) : sys::writev(fd, vector.data(), static_cast<int>(count));
     if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Sent::kBlocked : Sent::kFailed;
     drop(static_cast<std::size_t>(n));
+    written += static_cast<std::size_t>(n);
     if (static_cast<std::size_t>(n) < size) return Sent::kBlocked;
   }
   return Sent::kAll;

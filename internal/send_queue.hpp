@@ -24,7 +24,7 @@ class SendQueue {
   void take(const Output& out, std::size_t skip);
   void add(Bytes bytes);
   void add_text(std::string_view text);
-  /// Writes as much as the socket takes. kFailed leaves errno.
+  /// Writes as much as the socket takes, and about a megabyte at most: kBlocked then, too. kFailed leaves errno.
   Sent write(int fd);
 
  private:
