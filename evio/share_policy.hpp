@@ -13,8 +13,8 @@
 ///
 /// By the second rule what waits (for the rest of a message, for a slow peer) never keeps alive more than kMostKept
 /// times its size and a little, however it was cut out of what came. It holds when bytes begin to wait, and again
-/// whenever some of them are gone. That stays linear: what is copied out of a storage of one's own is less than a
-/// quarter of it, so three times as much is gone from that storage since it was filled; and out of another's storage a
+/// whenever some of them are gone. That stays linear: a storage of one's own is at least half full when it is made,
+/// and less than a quarter of it is ever copied out, so as much or more is gone by then; and out of another's storage a
 /// byte is copied once.
 namespace evio::internal {
 
