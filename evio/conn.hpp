@@ -13,6 +13,7 @@
 
 #include "evio/addr.hpp"
 #include "evio/bytes.hpp"
+#include "evio/share_policy.hpp"
 
 namespace evio {
 
@@ -92,8 +93,7 @@ class Conn {
   bool send(const char* x) const { return send_text(internal::text_of(x)); }
   bool send(const std::string& x) const { return send_text(x); }
   bool send(std::string&& x) const {
-    constexpr std::size_t kTakeFrom = 1024;  // below, copying is cheaper than a home of its own for the string
-    return x.size() < kTakeFrom ? send_text(x) : send_string(std::move(x));
+    return x.size() < internal::kShareInRequest ? send_text(x) : send_string(std::move(x));
   }
   bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }

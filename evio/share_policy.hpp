@@ -7,7 +7,7 @@
 /// Sharing costs two atomic operations and a piece of its own in each write, and keeps the whole storage alive, of
 /// which the bytes may be a small part. Copying costs the copy. So
 ///
-/// 1. little is copied. How little is decided by where the copy goes: see the two numbers below;
+/// 1. little is copied. How little is decided by where the copy goes: see the three numbers below;
 /// 2. what is kept past the call in which it came is shared only when is_worth_sharing(): when it is no small part of
 ///    its storage. Otherwise it is copied into a storage of its own, and the large one goes.
 ///
@@ -25,6 +25,9 @@ inline constexpr std::size_t kShareInOutput = 16 * 1024;
 /// In what waits for a slow peer, where a copy needs a place of its own. Smaller pieces would make the writes smaller:
 /// one takes 64 of them.
 inline constexpr std::size_t kShareInQueue = 8 * 1024;
+
+/// In what another thread sends, which is copied into a place of its own: many connections may be sent the same.
+inline constexpr std::size_t kShareInRequest = 1024;
 
 /// What is kept is at most so many times what is needed, ...
 inline constexpr std::size_t kMostKept = 4;

@@ -3,15 +3,12 @@
 #include <array>
 #include <new>
 
+#include "evio/share_policy.hpp"
 #include "internal/output_access.hpp"
 
 namespace evio::internal {
 namespace {
 
-// From this size on another thread's Bytes are shared, not copied: many connections may get the same.
-constexpr std::size_t kShareFrom = 1024;
-// From this size on a text is copied once, into a storage that the output then shares.
-constexpr std::size_t kShareTextFrom = 16 * 1024;
 // So many are worked off before others get their turn.
 constexpr int kRequestsAtOnce = 1024;
 
@@ -33,14 +30,14 @@ bool Connection::add_request(Request* request) noexcept {
 bool Connection::send(Bytes bytes) {
   if (queue().on_loop_thread()) return send_here(&bytes, {});
   if (bytes.empty()) return !closing();
-  if (bytes.size() < kShareFrom) return add_request(Request::copy(bytes.view(), queue().requests()));
+  if (bytes.size() < kShareInRequest) return add_request(Request::copy(bytes.view(), queue().requests()));
   return add_request(Request::share(std::move(bytes), queue().requests()));
 }
 
 bool Connection::send_text(std::string_view text) try {
   if (queue().on_loop_thread()) return send_here(nullptr, text);
   if (text.empty()) return !closing();
-  if (text.size() < kShareTextFrom) return add_request(Request::copy(text, queue().requests()));
+  if (text.size() < kShareInOutput) return add_request(Request::copy(text, queue().requests()));
   return add_request(Request::share(Bytes::copy(text), queue().requests()));
 } catch (const std::bad_alloc&) {
   return false;

@@ -10,7 +10,6 @@
 #include "tests/support/datagram_client.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
-#include "tests/support/process.hpp"
 
 namespace evio::test {
 namespace {
@@ -119,7 +118,7 @@ TEST_P(ShutdownNewcomersTest, AreRefusedWhereAForkedChildHasTheSocketToo) {
     const ForkedChild child;
     server_->shutdown();
     EXPECT_TRUE(eventually([&] { return is_refused(); }));
-    EXPECT_TRUE(comes_to_rest()) << "the copies of the sockets in the child are not watched any more";
+    EXPECT_TRUE(all_sleep()) << "the copies of the sockets in the child are not watched any more";
   }
   end();
 }

@@ -39,7 +39,10 @@ class FakePoller final : public Poller {
   std::error_code modify(int, Interest, void*) override { return {}; }
   void remove(int) override {}
   std::span<const Ready> wait(std::chrono::nanoseconds) override { return {}; }
-  void wake() noexcept override { ++wakes; }
+  bool wake() noexcept override {
+    ++wakes;
+    return true;
+  }
   int wakes = 0;
 };
 
