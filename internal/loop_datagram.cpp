@@ -13,7 +13,7 @@ void Loop::read_datagrams(DatagramSocket& socket) try {
   if (socket.blocked()) {
     socket.answer();
   } else {
-    if (stopping_) return;  // closed earlier in this turn
+    if (stopping_) return watch(socket);  // it is done, and not to be heard of again
     const std::size_t count = socket.receive([this](std::size_t n) { return server_.next_ids(n); });
     for (std::size_t i = 0; i != count && !server_.shutting_down(); ++i) {
       hear_datagram(socket, i);

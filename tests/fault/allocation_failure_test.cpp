@@ -286,6 +286,7 @@ class LostNoteTest : public ModeTest {
 EVIO_INSTANTIATE(LostNoteTest, modes_of({1, 4}));
 
 TEST_P(LostNoteTest, AWakeAndACloseAreHeardAllTheSameAndASendIsRefused) {
+  const std::string lost(1000, 'l');  // for which the loop's pool has no memory
   Conn conn;
   Counter opened;
   Counter woken;
@@ -306,7 +307,7 @@ TEST_P(LostNoteTest, AWakeAndACloseAreHeardAllTheSameAndASendIsRefused) {
   for (std::size_t i = 1; i <= 10; ++i) {
     EXPECT_TRUE(without_memory([&] { return conn.wake(); }));
     EXPECT_TRUE(woken.wait_for(i));
-    EXPECT_FALSE(without_memory([&] { return conn.send("lost"); }));
+    EXPECT_FALSE(without_memory([&] { return conn.send(lost); }));
     EXPECT_TRUE(conn.send("sent"));
     EXPECT_EQ(client.receive(4), "sent");
   }
@@ -347,7 +348,10 @@ TEST_P(LostNoteTest, ASendBehindThoseOfOtherThreadsLeavesNoGap) {
     EXPECT_TRUE(received == whole || received == "last" + theirs || whole.starts_with(received)) << received.size();
     if (received != whole) ++cut_off;
   }
-  EXPECT_GT(cut_off, 0) << "nothing that matters has failed";
+  // With several loops each connection meets another one, which has other memory left.
+  if (loops() == 1) {
+    EXPECT_GT(cut_off, 0) << "nothing that matters has failed";
+  }
   EXPECT_LT(nth, 20);
 }
 

@@ -1,8 +1,10 @@
-// A loop's thread cannot be started: serve says so, and those that run already end.
+// A loop's thread cannot be started: serve says so before `serving` is called, and the others end (amendment to 12).
 #include <dlfcn.h>
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -33,13 +35,9 @@ namespace {
 
 class ThreadCreationTest : public ModeTest {
  protected:
-  // serve with `n` of its threads started and no more. serving is called before that and may connect.
+  // serve with `n` of its threads started and no more.
   Error serve_with_threads(int n, Events handlers) {
-    handlers.serving = [n, serving = handlers.serving](const Server& server) {
-      const Action action = serving ? serving(server) : Action::None;
-      threads_left = n;
-      return action;
-    };
+    threads_left = n;
     const Error err = serve(std::move(handlers), given_ = address());
     threads_left = -1;
     return err;
@@ -61,20 +59,32 @@ TEST_P(ThreadCreationTest, ThatFailsIsAnErrorAndLeavesNothing) {
   }
 }
 
-TEST_P(ThreadCreationTest, ThoseThatCameMeanwhileAreClosedOnceForEachTimeTheyWereOpened) {
+TEST_P(ThreadCreationTest, ThatFailsIsToldBeforeServingIsCalled) {
   for (int started = 0; started < loops() - 1; ++started) {
     EventLog log;
-    std::vector<Client> clients;
     Events handlers = events();
     note_all(handlers, log);
-    handlers.serving = [&](const Server& server) {
-      for (int i = 0; i < 20; ++i) clients.emplace_back(server.addrs().at(0));
+    handlers.serving = [&](const Server&) {
+      log.add("serving");
+      return Action::None;
+    };
+    handlers.tick = [&](std::chrono::nanoseconds&) {
+      log.add("tick");
       return Action::None;
     };
     EXPECT_TRUE(serve_with_threads(started, handlers));
-    EXPECT_EQ(log.count("opened"), log.count("closed"));
-    for (Client& client : clients) client.receive_all();
+    EXPECT_TRUE(log.all().empty());
   }
+}
+
+TEST_P(ThreadCreationTest, ThreadsThatWaitForServingEndWhenItAsksForShutdownOrThrows) {
+  Events handlers = events();
+  handlers.serving = [](const Server&) { return Action::Shutdown; };
+  EXPECT_FALSE(serve(handlers, address()));
+  EXPECT_EQ(baseline().difference(), "");
+  handlers.serving = [](const Server&) -> Action { throw std::runtime_error("no"); };
+  EXPECT_THROW(static_cast<void>(serve(handlers, address())), std::runtime_error);
+  EXPECT_EQ(baseline().difference(), "");
 }
 
 }  // namespace
