@@ -51,6 +51,10 @@ void Connection::take_requests() noexcept {
   wake_due_ = taken.woken;
 }
 
+void Connection::take_last_requests() noexcept {
+  if (requests_.has_output()) requested_.append(requests_.take_output());
+}
+
 bool Connection::move_requested_output(Output& out) {
   const bool up_to_wake = wake_due_ && !closing();
   RequestPool::Returned returned(queue().requests());

@@ -50,6 +50,8 @@ class Connection final : public Peer, public Source {
   void put_requested_output_first();
   /// Takes them in, unless some taken before are left: a note brought the loop here.
   void take_requests() noexcept;
+  /// Takes in what there is to send: nothing is taken any more, so no place beside a wake has to be kept.
+  void take_last_requests() noexcept;
   /// Moves what other threads sent, and was taken in, to the end of `out`: up to the wake that is due, if there is one,
   /// and not too much at once. True when all is moved. Throws std::bad_alloc.
   bool move_requested_output(Output& out);

@@ -150,7 +150,7 @@ Loop::Step Loop::write(Connection& c) {
 Loop::Step Loop::act(Connection& c) {
   if (c.has_requested_output()) {
     if (c.continues_next_turn()) return Step::kWait;
-    c.take_requests();
+    c.take_last_requests();
     if (!c.move_requested_output(out_)) c.continue_next_turn();
     return settle(c, Action::None, Producer::kOtherThread);
   }

@@ -128,6 +128,50 @@ TEST_P(SendTest, BehindAWakeIsNotLostToTheCloseThatTheWakeBrings) {
   EXPECT_TRUE(client_.receive_all() == expected);
 }
 
+// A wake that the loop has taken in, behind a callback's output, waits for its note; what is sent and closed meanwhile
+// must not wait for that wake.
+TEST_P(SendTest, BehindAWakeThatIsTakenInIsNotLostToAClose) {
+  if (loops() != 1) return;  // the two connections are to be ready in one turn
+  std::vector<Conn> called;
+  Counter opened;
+  Gate blocked;
+  Gate go;
+  Events handlers = events();
+  handlers.opened = [&](Conn&, Output&, Options&) {
+    opened.add();
+    return Action::None;
+  };
+  handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+    if (in == "block") {
+      blocked.open();
+      EXPECT_TRUE(go.wait());
+    } else if (!in.empty()) {
+      called.push_back(conn);
+      const Conn first = called.front();
+      std::thread([&] {
+        EXPECT_TRUE(first.send(called.size() == 1 ? "a" : "b"));
+        EXPECT_TRUE(called.size() == 1 ? first.wake() : first.close());
+      }).join();
+      if (called.size() == 1) out = "out";
+    }
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client blocker = server.connect();
+  Client one = server.connect();
+  Client two = server.connect();
+  ASSERT_TRUE(opened.wait_for(3));
+  ASSERT_TRUE(blocker.send_all("block"));
+  ASSERT_TRUE(blocked.wait());
+  ASSERT_TRUE(one.send_all("x") && two.send_all("x"));
+  one.shutdown_write();
+  two.shutdown_write();
+  one.wait_for_arrival();
+  two.wait_for_arrival();
+  go.open();
+  EXPECT_EQ(one.receive_all() + two.receive_all(), "aoutb");
+}
+
 TEST_P(SendTest, IsNotLostToACloseCalledAfterIt) {
   start();
   std::string expected;
