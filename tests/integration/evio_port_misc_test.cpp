@@ -46,6 +46,7 @@ TEST_F(EvioPortMiscTest, InputStreamKeepsWhatWasNotUsed) {
 // With reuse_input_buffer the first packet turns into the second one; without it, it stays.
 TEST_F(EvioPortMiscTest, ReuseInputBuffer) {
   for (const bool reuse : {true, false}) {
+    if (reuse && kAddressSanitizer) continue;  // there it may not be looked at: see InputPoisonTest
     for (const char* address : {"tcp://127.0.0.1:0", "tcp-net://127.0.0.1:0"}) {
       Bytes previous;
       std::string seen_later;
