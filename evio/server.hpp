@@ -24,8 +24,9 @@ class Server {
   const std::vector<Addr>& addrs() const noexcept;
   /// How many loops run.
   int num_loops() const noexcept;
-  /// Shuts the server down as Action::Shutdown does. May be called in `serving`, while serve() is returning and after,
-  /// once or often, and from a signal handler: it is async-signal-safe (signal-safety(7)).
+  /// Shuts the server down as Action::Shutdown does: newcomers are refused at once. May be called in `serving`, while
+  /// serve() is returning and after, once or often, and from a signal handler: it is async-signal-safe
+  /// (signal-safety(7)).
   void shutdown() const noexcept;
 
  private:
