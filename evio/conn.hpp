@@ -85,12 +85,11 @@ class Conn {
   bool wake() const;  // NOLINT(modernize-use-nodiscard): may be ignored
   /// Adds x to what the connection sends, without calling data; there is no limit to what waits for a slow peer. All
   /// calls for one connection have one order, also those of different threads: what was sent before another call began
-  /// leaves before what that one sends, and before what a callback returns that returns later. In one of the loop's own
-  /// callbacks x leaves before what that callback returns.
-  /// Returns false, and sends nothing, when the connection is gone or closing, or there is no memory for x. For a
-  /// datagram's Conn: sends one datagram to that peer at once; false when it could not be sent, and
-  /// once the server has begun to shut down.
-  /// From any thread; runs no callback inline, so locks may be held.
+  /// leaves before what that one sends, and before what a callback returns that is called later. In one of the loop's
+  /// own callbacks x leaves before what that callback returns. Returns false, and sends nothing, when the connection is
+  /// gone or closing, or there is no memory for x. For a datagram's Conn: sends one datagram to that peer at once;
+  /// false when it could not be sent, and once the server has begun to shut down. From any thread; runs no callback
+  /// inline, so locks may be held.
   bool send(std::string_view x) const { return send_text(x); }
   bool send(const char* x) const { return send_text(internal::text_of(x)); }
   bool send(const std::string& x) const { return send_text(x); }

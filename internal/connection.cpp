@@ -87,14 +87,15 @@ bool Connection::continue_next_turn() noexcept {
   return continues_;
 }
 
-void Connection::put_requested_output_first() {
+void Connection::put_requested_output_first() noexcept {
   if (!wake_due_) {
     Requests::Taken taken = requests_.take();
     requested_.append(std::move(taken.list));
     wake_due_ = taken.woken;
   }
   if (!may_move_request()) return;
-  if (pending_ == nullptr) pending_ = std::make_unique<SendQueue>();
+  if (pending_ == nullptr) pending_.reset(new (std::nothrow) SendQueue);
+  if (pending_ == nullptr) return;  // they go when their note comes: late, but not lost
   unsent_ = true;
   RequestPool::Returned returned(queue().requests());
   while (!broken_ && may_move_request()) queue_request(returned);

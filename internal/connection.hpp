@@ -41,13 +41,10 @@ class Connection final : public Peer, public Source {
   /// True once no more data may be called and no send is taken: close() was called, or an action was asked for.
   bool closing() const noexcept { return requests_.closed(); }
   /// True while some of what other threads' send() took is not in the output yet.
-  bool has_requested_output() const noexcept { return requests_.has_output(requested_); }
+  bool has_requested_output() const noexcept { return has_taken_requests() || requests_.has_output(); }
   bool has_taken_requests() const noexcept { return !requested_.empty(); }
-  /// True when `out` cannot just be written: there is output before it. One comparison, for it stands in the way of
-  /// every message.
-  bool has_other_output() const noexcept { return requests_.has_output(requested_, pending_.get()); }
-  /// Puts all of it into the output: what a callback has returned leaves behind it. Throws std::bad_alloc.
-  void put_requested_output_first();
+  /// Puts it into the output, up to the wake that waits: what the next callback returns leaves behind it.
+  void put_requested_output_first() noexcept;
   /// Takes them in, unless some taken before are left: a note brought the loop here.
   void take_requests() noexcept;
   /// Takes in what there is to send: nothing is taken any more, so no place beside a wake has to be kept.
@@ -79,8 +76,9 @@ class Connection final : public Peer, public Source {
     constexpr State kReading{Stage::kOpen, Interest::kRead, 0};
     return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
   }
-  /// True when there is no output to write first, and nobody has called close().
-  bool may_read() const noexcept { return requests_.open_and_nothing(pending_.get()); }
+  /// True when nobody has called close(), and there is no output, asked for or pending, that comes first. One
+  /// comparison, for it stands in the way of every message.
+  bool may_read() const noexcept { return requests_.open_and_nothing(requested_, pending_.get()); }
 
   // The output.
   /// True while there is output that the socket has not taken.

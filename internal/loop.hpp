@@ -69,10 +69,6 @@ class Loop {
     kLinger
   };
 
-  // Whose output it is: a callback's leaves behind what other threads had sent before, which is what the loop sends for
-  // them; the answer to a wake leaves before what was sent behind that wake.
-  enum class Producer : std::uint8_t { kCallback, kWokenCallback, kOtherThread };
-
   // loop.cpp: the turn and timers
   void turn();
   bool must_go_on() const noexcept;
@@ -117,22 +113,22 @@ class Loop {
   void dispatch(Connection& c, Step step) noexcept;
   Step take(Connection& c, Step step);
   Step out_of_memory(Connection& c) noexcept;
-  EVIO_HOT static Step first_step(const Connection& c) noexcept;
+  EVIO_HOT static Step first_step(Connection& c) noexcept;
   EVIO_HOT Step read(Connection& c);
-  EVIO_HOT Step deliver(Connection& c, const Bytes& in, Producer producer);
-  EVIO_HOT Step settle(Connection& c, Action action, Producer producer);
-  EVIO_HOT Step transmit(Connection& c, Producer producer);
+  EVIO_HOT Step deliver(Connection& c, const Bytes& in);
+  EVIO_HOT Step settle(Connection& c, Action action);
+  EVIO_HOT Step transmit(Connection& c);
   EVIO_HOT Step rest(Connection& c);
 
   // loop_connection.cpp: the other steps of a connection's life
   Step open(Connection& c);
   Step read_nothing(Connection& c, ssize_t n);
   Step thrown(Connection& c);
-  Step transmit_slowly(Connection& c, Producer producer);
+  Step transmit_slowly(Connection& c);
   Step keep_rest(Connection& c, ssize_t written);
   Step transmitted(Connection& c, Sent sent);
   Step write(Connection& c);
-  static Step first_step_slowly(const Connection& c) noexcept;
+  static Step first_step_slowly(Connection& c) noexcept;
   Step rest_slowly(Connection& c);
   Step watch(Connection& c, Interest interest);
   Step act(Connection& c);

@@ -30,7 +30,7 @@ Loop::Step Loop::open(Connection& c) {
     }
     c.apply(options);
   }
-  return settle(c, action, Producer::kCallback);
+  return settle(c, action);
 }
 
 // read(2) had no bytes to give.
@@ -41,14 +41,11 @@ Loop::Step Loop::read_nothing(Connection& c, ssize_t n) {
   // The end of the input. What send() has taken goes out before the connection closes, and what a wake brings.
   c.cut_off();
   c.request_end();
-  return Step::kAct;
+  return rest(c);
 }
 
 // Output of several pieces, or behind output that waits.
-Loop::Step Loop::transmit_slowly(Connection& c, Producer producer) {
-  if (producer == Producer::kCallback && c.has_requested_output()) c.put_requested_output_first();
-  return transmitted(c, c.transmit(out_));
-}
+Loop::Step Loop::transmit_slowly(Connection& c) { return transmitted(c, c.transmit(out_)); }
 
 // write(2) has not taken everything.
 Loop::Step Loop::keep_rest(Connection& c, ssize_t written) {
@@ -64,11 +61,14 @@ Loop::Step Loop::transmitted(Connection& c, Sent sent) {
   return Step::kSalvage;
 }
 
-Loop::Step Loop::first_step_slowly(const Connection& c) noexcept {
+Loop::Step Loop::first_step_slowly(Connection& c) noexcept {
   switch (c.stage()) {
     case Connection::Stage::kOpen:
       if (c.blocked()) return Step::kWrite;
-      return c.closing() ? Step::kAct : Step::kRead;  // closing: close() was called, and its note comes too late
+      if (c.closing()) return Step::kAct;  // close() was called, and its note comes too late
+      // What other threads have sent by now, with a note that is still to come, leaves before what `data` answers.
+      if (c.has_requested_output()) c.put_requested_output_first();
+      return Step::kRead;
     case Connection::Stage::kLingering:
       return Step::kLinger;
     default:
@@ -152,7 +152,7 @@ Loop::Step Loop::act(Connection& c) {
     if (c.continues_next_turn()) return Step::kWait;
     c.take_last_requests();
     if (!c.move_requested_output(out_)) c.continue_next_turn();
-    return settle(c, Action::None, Producer::kOtherThread);
+    return settle(c, Action::None);
   }
   if (c.take_last_wake()) return Step::kWake;
   return c.action() == Action::Detach && !c.has_failed() ? Step::kDetach : Step::kClose;

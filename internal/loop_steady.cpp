@@ -44,9 +44,9 @@ Loop::Step Loop::take(Connection& c, Step step) {
     case Step::kRead:
       return read(c);
     case Step::kWake:
-      return deliver(c, {}, Producer::kWokenCallback);
+      return deliver(c, {});
     case Step::kSettle:
-      return settle(c, Action::None, Producer::kOtherThread);
+      return settle(c, Action::None);
     case Step::kWrite:
       return write(c);
     case Step::kAct:

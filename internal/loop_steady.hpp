@@ -9,7 +9,7 @@
 /// does; whatever leaves the steady state is a function out of line.
 namespace evio::internal {
 
-inline Loop::Step Loop::first_step(const Connection& c) noexcept {
+inline Loop::Step Loop::first_step(Connection& c) noexcept {
   if (c.only_reads() && c.may_read()) [[likely]]
     return Step::kRead;
   return first_step_slowly(c);
@@ -23,11 +23,11 @@ inline Loop::Step Loop::rest(Connection& c) {
 }
 
 // Sends what a callback, or another thread, has produced.
-inline Loop::Step Loop::transmit(Connection& c, Producer producer) {
+inline Loop::Step Loop::transmit(Connection& c) {
   if (events_.pre_write && !announce()) [[unlikely]]
     return Step::kWait;
-  if (!OutputAccess::is_text(out_) || c.has_other_output()) [[unlikely]]
-    return transmit_slowly(c, producer);
+  if (!OutputAccess::is_text(out_) || c.blocked()) [[unlikely]]
+    return transmit_slowly(c);
   const std::string_view text = OutputAccess::text(out_);
   const ssize_t n = sys::write_once(c.fd(), text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
@@ -37,16 +37,16 @@ inline Loop::Step Loop::transmit(Connection& c, Producer producer) {
 }
 
 // A callback is done: its output first, then its action.
-inline Loop::Step Loop::settle(Connection& c, Action action, Producer producer) {
+inline Loop::Step Loop::settle(Connection& c, Action action) {
   Step next = Step::kWait;
   if (!out_.empty()) [[likely]]
-    next = transmit(c, producer);
+    next = transmit(c);
   if (action != Action::None) [[unlikely]]
     heed(c, action);
   return next == Step::kWait ? rest(c) : next;
 }
 
-inline Loop::Step Loop::deliver(Connection& c, const Bytes& in, Producer producer) {
+inline Loop::Step Loop::deliver(Connection& c, const Bytes& in) {
   Action action = Action::None;
   if (events_.data) [[likely]] {
     try {
@@ -55,7 +55,7 @@ inline Loop::Step Loop::deliver(Connection& c, const Bytes& in, Producer produce
       return thrown(c);
     }
   }
-  return settle(c, action, producer);
+  return settle(c, action);
 }
 
 inline Loop::Step Loop::read(Connection& c) {
@@ -63,7 +63,7 @@ inline Loop::Step Loop::read(Connection& c) {
   const ssize_t n = sys::read_once(c.fd(), room.data(), room.size());
   if (n <= 0) [[unlikely]]
     return read_nothing(c, n);
-  const Step next = deliver(c, input_.filled(static_cast<std::size_t>(n), c.reuses_input()), Producer::kCallback);
+  const Step next = deliver(c, input_.filled(static_cast<std::size_t>(n), c.reuses_input()));
   input_.recycle();
   return next;
 }

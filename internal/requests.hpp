@@ -99,15 +99,14 @@ class Requests {
   /// The loop asks for nothing: from now on everything is refused.
   void refuse() noexcept { state_.fetch_or(kClosed, std::memory_order_relaxed); }
 
-  /// True while there are bytes to send, here or in what was taken, or `other` is something. relaxed: as for closed().
-  bool has_output(const RequestList& taken = {}, const void* other = nullptr) const noexcept {
-    return (state_.load(std::memory_order_relaxed) | reinterpret_cast<State>(taken.first_) |
-            reinterpret_cast<State>(other)) > kFlags;
-  }
-
-  /// True when close() and refuse() were not called and `other` is nothing.
-  bool open_and_nothing(const void* other) const noexcept {
-    return ((state_.load(std::memory_order_relaxed) & kClosed) | reinterpret_cast<State>(other)) == 0;
+  /// True while there are bytes to send. relaxed: as for closed().
+  bool has_output() const noexcept { return newest(state_.load(std::memory_order_relaxed)) != nullptr; }
+  /// True when close() and refuse() were not called, and there is nothing to send: not here, not in what was taken, and
+  /// `other` is nothing.
+  bool open_and_nothing(const RequestList& taken, const void* other) const noexcept {
+    constexpr State kNothing = kAnnounced | kWoken | kWokenLast;
+    return ((state_.load(std::memory_order_relaxed) & ~kNothing) | reinterpret_cast<State>(taken.first_) |
+            reinterpret_cast<State>(other)) == 0;
   }
 
   struct Taken {

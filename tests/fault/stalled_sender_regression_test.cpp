@@ -127,16 +127,6 @@ TEST_P(StalledSenderRegressionTest, LetsNoSendOfACallbackOvertakeACompletedOne) 
   EXPECT_EQ(client_.receive(900), std::string(900, 's'));
 }
 
-TEST_P(StalledSenderRegressionTest, LetsNoOutputOfACallbackOvertakeACompletedSend) {
-  start(nullptr);
-  StalledSender stalled(conn_);
-  ASSERT_TRUE(client_.send_all("x"));
-  ASSERT_TRUE(in_data_.wait());
-  EXPECT_TRUE(conn_.send("before "));
-  go_.open();
-  EXPECT_EQ(client_.receive(11), "before out ");
-}
-
 TEST_P(StalledSenderRegressionTest, KeepsNoConnectionFromClosing) {
   start(nullptr);
   StalledSender stalled(conn_);

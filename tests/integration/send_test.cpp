@@ -1,5 +1,6 @@
 // Guarantee 8: send arrives in the order one thread called it, and is not lost to what is called after it.
 #include <array>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <sstream>
@@ -128,48 +129,80 @@ TEST_P(SendTest, BehindAWakeIsNotLostToTheCloseThatTheWakeBrings) {
   EXPECT_TRUE(client_.receive_all() == expected);
 }
 
-// A wake that the loop has taken in, behind a callback's output, waits for its note; what is sent and closed meanwhile
-// must not wait for that wake.
-TEST_P(SendTest, BehindAWakeThatIsTakenInIsNotLostToAClose) {
-  if (loops() != 1) return;  // the two connections are to be ready in one turn
-  std::vector<Conn> called;
-  Counter opened;
-  Gate blocked;
-  Gate go;
-  Events handlers = events();
-  handlers.opened = [&](Conn&, Output&, Options&) {
-    opened.add();
-    return Action::None;
-  };
-  handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
-    if (in == "block") {
-      blocked.open();
-      EXPECT_TRUE(go.wait());
-    } else if (!in.empty()) {
-      called.push_back(conn);
-      const Conn first = called.front();
-      std::thread([&] {
-        EXPECT_TRUE(first.send(called.size() == 1 ? "a" : "b"));
-        EXPECT_TRUE(called.size() == 1 ? first.wake() : first.close());
-      }).join();
-      if (called.size() == 1) out = "out";
+// Two connections are ready in one turn. In the data call of the first, another thread does something to the second,
+// whose data call comes before the note about that; in the second call, something else.
+class SendInATurnTest : public ModeTest {
+ protected:
+  std::string received_by_the_second(const std::function<void(Conn)>& in_first,
+                                     const std::function<void(Conn)>& in_second) {
+    std::vector<Conn> conns;
+    int calls = 0;
+    Counter opened;
+    Gate blocked;
+    Gate go;
+    Events handlers = events();
+    handlers.opened = [&](Conn& conn, Output&, Options&) {
+      conns.push_back(conn);
+      opened.add();
+      return Action::None;
+    };
+    handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+      if (in == "block") {
+        blocked.open();
+        EXPECT_TRUE(go.wait());
+      } else if (!in.empty() && ++calls == 1) {
+        std::thread(in_first, conns[1] == conn ? conns[2] : conns[1]).join();
+      } else if (!in.empty()) {
+        if (in_second) std::thread(in_second, conn).join();
+        out = "out";
+      } else {
+        out = "wake";
+      }
+      return Action::None;
+    };
+    TestServer server(handlers, address());
+    std::vector<Client> clients;
+    for (std::size_t i = 0; i != 3; ++i) {
+      clients.push_back(server.connect());
+      EXPECT_TRUE(opened.wait_for(i + 1));
     }
-    return Action::None;
+    clients[0].send_all("block");
+    EXPECT_TRUE(blocked.wait());
+    for (Client& client : {std::ref(clients[1]), std::ref(clients[2])}) {
+      client.send_all("x");
+      client.shutdown_write();
+      client.wait_for_arrival();
+    }
+    go.open();
+    return clients[1].receive_all() + clients[2].receive_all();
+  }
+};
+EVIO_INSTANTIATE(SendInATurnTest, modes_of({1}));
+
+TEST_P(SendInATurnTest, LeavesBeforeTheOutputOfACallThatBeganLater) {
+  EXPECT_EQ(received_by_the_second([](const Conn& conn) { conn.send("sent "); }, nullptr), "sent out");
+}
+
+TEST_P(SendInATurnTest, BehindAWakeLeavesBehindItsAnswer) {
+  const auto in_first = [](const Conn& conn) {
+    conn.send("sent ");
+    conn.wake();
+    conn.send(" behind");
   };
-  TestServer server(handlers, address());
-  Client blocker = server.connect();
-  Client one = server.connect();
-  Client two = server.connect();
-  ASSERT_TRUE(opened.wait_for(3));
-  ASSERT_TRUE(blocker.send_all("block"));
-  ASSERT_TRUE(blocked.wait());
-  ASSERT_TRUE(one.send_all("x") && two.send_all("x"));
-  one.shutdown_write();
-  two.shutdown_write();
-  one.wait_for_arrival();
-  two.wait_for_arrival();
-  go.open();
-  EXPECT_EQ(one.receive_all() + two.receive_all(), "aoutb");
+  EXPECT_EQ(received_by_the_second(in_first, nullptr), "sent outwake behind");
+}
+
+// The wake is taken in, and its note still to come: what is sent and closed meanwhile must not wait for it.
+TEST_P(SendInATurnTest, BehindAWakeThatIsTakenInIsNotLostToAClose) {
+  const auto in_first = [](const Conn& conn) {
+    conn.send("sent ");
+    conn.wake();
+  };
+  const auto in_second = [](const Conn& conn) {
+    conn.send(" last");
+    conn.close();
+  };
+  EXPECT_EQ(received_by_the_second(in_first, in_second), "sent out last");
 }
 
 TEST_P(SendTest, IsNotLostToACloseCalledAfterIt) {
