@@ -79,9 +79,9 @@ Bytes InputStream::join(const Bytes& packet) {
   return view_of(*buffer_, buffer_->data() + used_ - size, size);
 }
 
-// What was only lent is copied, and so is what would keep a large storage alive (share_policy.hpp). Each byte is copied
-// out of the packet it came in once; and of what is in a storage of this stream's own, which is at least half full when
-// it is made, less than a quarter: as much as that, or more, was used meanwhile.
+// Copies what was only lent, and what would keep a large storage alive (share_policy.hpp). That is linear: each byte is
+// copied once out of its packet. The stream's own storage starts at least half full and is copied only when less than a
+// quarter is left, so at least as many bytes were consumed from it as are copied.
 void InputStream::keep(const Bytes& rest) {
   if (rest.empty()) return forget();
   Bytes kept = rest;

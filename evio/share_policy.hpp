@@ -13,9 +13,9 @@
 ///
 /// By the second rule what waits (for the rest of a message, for a slow peer) never keeps alive more than kMostKept
 /// times its size and a little, however it was cut out of what came. It holds when bytes begin to wait, and again
-/// whenever some of them are gone. That stays linear: a storage of one's own is at least half full when it is made,
-/// and less than a quarter of it is ever copied out, so as much or more is gone by then; and out of another's storage a
-/// byte is copied once.
+/// whenever some of them are gone. The cost stays linear. A holder's own storage starts at least half full and is
+/// copied only when less than a quarter is left, so at least as many bytes were consumed as are copied. A byte is
+/// copied out of another holder's storage once.
 namespace evio::internal {
 
 /// In the output of a callback, which copies into the warm buffer of its loop. From here on a piece of its own is

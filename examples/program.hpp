@@ -47,7 +47,7 @@ inline void shut_down_on_signals(const evio::Server& server) {
 /// Runs a program and returns its exit status: 0, or 1 after one line about the error that it returned or threw. An
 /// exception that nobody catches ends a process on the spot, and its unix sockets' files stay behind.
 inline int run(evio::Error (*program)(int, char**), int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // A server outlives whoever reads its log.
+  std::signal(SIGPIPE, SIG_IGN);  // The server must survive a log reader that exits.
   try {
     const evio::Error err = program(argc, argv);
     if (!err) return 0;

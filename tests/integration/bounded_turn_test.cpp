@@ -63,6 +63,25 @@ class BoundedTurnTest : public ModeTest {
     };
     server_ = std::make_unique<TestServer>(handlers, address());
   }
+  // The connection that says "pest" is answered, and wakes itself in each of its data calls.
+  void serve_one_that_wakes_itself(std::string answer) {
+    Events handlers = events();
+    handlers.drain_timeout = std::chrono::nanoseconds(0);
+    handlers.data = [this, answer = std::move(answer)](Conn& conn, const Bytes& in, Output& out) {
+      if (in == "pest") {
+        conn.set_context(true);
+        out = answer;
+      }
+      if (conn.context<bool>() != nullptr) {
+        conn.wake();
+        calls_.add();
+      } else {
+        out = in;
+      }
+      return Action::None;
+    };
+    server_ = std::make_unique<TestServer>(handlers, address());
+  }
   // With one loop for all, or with several of which each has one of these.
   void expect_that_others_are_served() {
     Client pest = server_->connect();
@@ -101,39 +120,13 @@ TEST_P(BoundedTurnTest, AThreadThatSendsAndWakesInEachCallKeepsNobodyWaiting) {
 }
 
 TEST_P(BoundedTurnTest, ACallbackThatWakesItsConnectionEachTimeKeepsNobodyWaiting) {
-  Events handlers = events();
-  handlers.data = [this](Conn& conn, const Bytes& in, Output& out) {
-    if (in == "pest") conn.set_context(true);
-    if (conn.context<bool>() != nullptr) {
-      conn.wake();
-      calls_.add();
-    } else {
-      out = in;
-    }
-    return Action::None;
-  };
-  server_ = std::make_unique<TestServer>(handlers, address());
+  serve_one_that_wakes_itself("");
   expect_that_others_are_served();
 }
 
 // Its output waits, which a wake does not.
 TEST_P(BoundedTurnTest, ACallbackThatWakesAConnectionWithPendingOutputKeepsNobodyWaiting) {
-  Events handlers = events();
-  handlers.drain_timeout = std::chrono::nanoseconds(0);
-  handlers.data = [this](Conn& conn, const Bytes& in, Output& out) {
-    if (in == "pest") {
-      conn.set_context(true);
-      out = pattern(16'000'000);
-    }
-    if (conn.context<bool>() != nullptr) {
-      conn.wake();
-      calls_.add();
-    } else {
-      out = in;
-    }
-    return Action::None;
-  };
-  server_ = std::make_unique<TestServer>(handlers, address());
+  serve_one_that_wakes_itself(pattern(16'000'000));
   expect_that_others_are_served();
 }
 
