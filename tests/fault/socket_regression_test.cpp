@@ -224,7 +224,12 @@ TEST_P(DescriptorZeroRegressionTest, WhatCannotBeMovedFromThereIsNotThere) {
   EXPECT_GT(n, 1 + loops());  // each loop makes descriptors, and the listener one
 }
 
-TEST_P(DescriptorZeroRegressionTest, AConnectionThatCannotBeMovedFromThereIsClosedAndTheNextIsServed) {
+/// With one loop: accept4(2) sets a number aside before it looks whether a connection is there, so that of several
+/// loops one that comes too late can make another's connection have a higher number.
+class DescriptorZeroOfOneLoopRegressionTest : public DescriptorZeroRegressionTest {};
+EVIO_INSTANTIATE(DescriptorZeroOfOneLoopRegressionTest, modes_of({1}));
+
+TEST_P(DescriptorZeroOfOneLoopRegressionTest, AConnectionThatCannotBeMovedFromThereIsClosedAndTheNextIsServed) {
   TestServer server(echoing(), address());
   Client first = server.connect();
   expect_echo(first);

@@ -108,36 +108,31 @@ TEST_P(TimeoutTest, AClosedConnectionLingersForASecondAtMost) {
   EXPECT_LE(std::ranges::max(timeouts.seen()), 1000);
 }
 
-// epoll_wait(2) needs no memory.
-std::vector<Mode> portable_modes() {
-  std::vector<Mode> modes = modes_of({1, 4});
-  std::erase_if(modes, [](const Mode& mode) { return mode.poller == PollerKind::kEpoll; });
-  return modes;
-}
-
 class WaitFailureTest : public ModeTest {};
-EVIO_INSTANTIATE(WaitFailureTest, portable_modes());
+EVIO_INSTANTIATE(WaitFailureTest, modes_of({1, 4}));
 
-// What poll(2) fails with may last: no loop spins meanwhile, and all is well after it.
-TEST_P(WaitFailureTest, WithoutMemoryForAWhileNothingSpinsAndNothingIsLost) {
-  std::atomic<bool> out_of_memory{false};
-  Injection injection([&](Invocation& invocation) { return is_wait(invocation.call) && out_of_memory ? ENOMEM : 0; });
+// What epoll_wait(2) and poll(2) can fail with, but for EINTR, may last: no loop spins meanwhile, and all is well
+// after it.
+TEST_P(WaitFailureTest, ThatLastsMakesNothingSpinAndLosesNothing) {
+  std::atomic<int> failure{0};
+  Injection injection([&](Invocation& invocation) { return is_wait(invocation.call) ? failure.load() : 0; });
+  const auto waits = [&] { return injection.count(Call::kEpollWait) + injection.count(Call::kPoll); };
   Events handlers = events();
   handlers.data = echo;
   TestServer server(handlers, address());
   Client client = server.connect();
-  client.send_all("before");
-  EXPECT_EQ(client.receive(6), "before");
-  out_of_memory = true;
-  client.send_all("meanwhile");  // wakes the loop, whose next wait fails
-  const int before = injection.count(Call::kPoll);
-  const Stopwatch stopwatch;
-  std::this_thread::sleep_for(kQuietTime);
-  const int calls = injection.count(Call::kPoll) - before;
-  // A loop that spins makes a thousand of these in a millisecond.
-  EXPECT_LT(calls, (100 + stopwatch.milliseconds()) * loops());
-  out_of_memory = false;
-  EXPECT_EQ(client.receive(9), "meanwhile");
+  for (const int code : {ENOMEM, EBADF, EINVAL, EFAULT}) {
+    failure = code;
+    client.send_all("meanwhile");  // wakes the loop, whose next wait fails
+    const int before = waits();
+    const Stopwatch stopwatch;
+    std::this_thread::sleep_for(kQuietTime);
+    const int calls = waits() - before;
+    // A loop that spins makes a thousand of these in a millisecond.
+    EXPECT_LT(calls, (100 + stopwatch.milliseconds()) * loops()) << "errno " << code;
+    failure = 0;
+    EXPECT_EQ(client.receive(9), "meanwhile");
+  }
 }
 
 }  // namespace
