@@ -2,8 +2,8 @@
 
 #include <cstring>
 
-#include "internal/block.hpp"
-#include "internal/bytes_access.hpp"
+#include "internal/buffer/buffer.hpp"
+#include "internal/buffer/bytes_access.hpp"
 
 namespace evio {
 namespace {
@@ -27,10 +27,10 @@ Bytes::Bytes(std::string text) {
 
 Bytes Bytes::copy(std::string_view text) {
   if (text.empty()) return {};
-  internal::Ref<internal::Block> block = internal::Block::make(text.size());
+  internal::RefPtr<internal::Buffer> block = internal::Buffer::make(text.size());
   char* const data = block->data();
   std::memcpy(data, text.data(), text.size());
-  return internal::BytesAccess::make(data, text.size(), internal::Ref<internal::Storage>(block.detach()));
+  return internal::BytesAccess::make(data, text.size(), internal::RefPtr<internal::Storage>(block.detach()));
 }
 
 }  // namespace evio

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "evio/counted.hpp"
+#include "evio/detail/ref_counted.hpp"
 
 namespace evio {
 

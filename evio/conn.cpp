@@ -2,13 +2,13 @@
 
 #include <new>
 
-#include "internal/bytes_access.hpp"
-#include "internal/peer.hpp"
+#include "internal/buffer/bytes_access.hpp"
+#include "internal/loop/endpoint.hpp"
 
 namespace evio {
 
-void Conn::retain(internal::Peer* peer) noexcept { peer->retain(); }
-void Conn::release(internal::Peer* peer) noexcept { peer->release(); }
+void Conn::retain(internal::Endpoint* peer) noexcept { peer->retain(); }
+void Conn::release(internal::Endpoint* peer) noexcept { peer->release(); }
 
 int Conn::addr_index() const noexcept { return peer_ == nullptr ? 0 : peer_->addr_index(); }
 Addr Conn::local_addr() const { return peer_ == nullptr ? Addr() : peer_->local(); }

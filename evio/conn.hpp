@@ -13,13 +13,13 @@
 
 #include "evio/addr.hpp"
 #include "evio/bytes.hpp"
-#include "evio/share_policy.hpp"
+#include "evio/detail/share_policy.hpp"
 
 namespace evio {
 
 namespace internal {
-class Peer;
-class PeerAccess;
+class Endpoint;
+class EndpointAccess;
 
 /// A value of a type only its owner knows: what a connection keeps for its user.
 struct Context {
@@ -109,18 +109,18 @@ class Conn {
   friend std::strong_ordering operator<=>(const Conn& a, const Conn& b) noexcept;
 
  private:
-  friend class internal::PeerAccess;
+  friend class internal::EndpointAccess;
   friend struct std::hash<Conn>;
 
-  static void retain(internal::Peer* peer) noexcept;
-  static void release(internal::Peer* peer) noexcept;
+  static void retain(internal::Endpoint* peer) noexcept;
+  static void release(internal::Endpoint* peer) noexcept;
   void keep(std::unique_ptr<internal::Context> context) const;
   void* kept(const std::type_info& type) const noexcept;
   bool send_text(std::string_view x) const;
   bool send_bytes(Bytes x) const;
   bool send_string(std::string&& x) const;
 
-  internal::Peer* peer_ = nullptr;
+  internal::Endpoint* peer_ = nullptr;
 };
 
 }  // namespace evio

@@ -1,7 +1,7 @@
 #include "evio/detached_conn.hpp"
 
-#include "internal/sigpipe.hpp"
-#include "internal/syscalls.hpp"
+#include "internal/base/sigpipe.hpp"
+#include "internal/base/syscalls.hpp"
 
 namespace evio {
 

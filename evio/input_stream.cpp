@@ -2,15 +2,15 @@
 
 #include <cstring>
 
-#include "internal/block.hpp"
-#include "internal/bytes_access.hpp"
-#include "internal/poison.hpp"
+#include "internal/base/sanitizer.hpp"
+#include "internal/buffer/buffer.hpp"
+#include "internal/buffer/bytes_access.hpp"
 
 namespace evio {
 
-using internal::Block;
+using internal::Buffer;
 using internal::BytesAccess;
-using internal::Ref;
+using internal::RefPtr;
 using internal::Storage;
 
 namespace {
@@ -22,9 +22,9 @@ constexpr bool has_own_storage(std::size_t size) {
   return internal::kAddressSanitizer && size <= kLargest;
 }
 
-Bytes view_of(Block& block, const char* from, std::size_t size) {
+Bytes view_of(Buffer& block, const char* from, std::size_t size) {
   block.retain();
-  return BytesAccess::make(from, size, Ref<Storage>(&block));
+  return BytesAccess::make(from, size, RefPtr<Storage>(&block));
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ Bytes InputStream::join(const Bytes& packet) {
   }
   const bool in_buffer = buffer_ != nullptr && BytesAccess::storage(kept_) == buffer_;
   if (!in_buffer || has_own_storage(size) || buffer_->capacity() - used_ < packet.size()) {
-    Ref<Block> grown = Block::make(std::max(internal::kLittle, 2 * size));
+    RefPtr<Buffer> grown = Buffer::make(std::max(internal::kLittle, 2 * size));
     std::memcpy(grown->data(), kept_.data(), kept_.size());
     used_ = kept_.size();
     if (buffer_ != nullptr) buffer_->release();

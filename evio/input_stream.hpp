@@ -12,7 +12,7 @@
 namespace evio {
 
 namespace internal {
-class Block;
+class Buffer;
 }
 
 /// Input that arrives in pieces: keeps what could not be used yet and offers it again with what comes next. However the
@@ -46,9 +46,9 @@ class InputStream {
   void keep(const Bytes& rest);
   void forget() noexcept;
 
-  Bytes kept_;                         // unread, in buffer_ or, when large, in the storage it arrived in
-  internal::Block* buffer_ = nullptr;  // where more can be added behind kept_; held
-  std::size_t used_ = 0;               // how much of buffer_ is filled
+  Bytes kept_;                          // unread, in buffer_ or, when large, in the storage it arrived in
+  internal::Buffer* buffer_ = nullptr;  // where more can be added behind kept_; held
+  std::size_t used_ = 0;                // how much of buffer_ is filled
 };
 
 template <class In, class Consume>

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "evio/bytes.hpp"
-#include "evio/share_policy.hpp"
+#include "evio/detail/share_policy.hpp"
 
 namespace evio {
 

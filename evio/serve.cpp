@@ -2,7 +2,7 @@
 #include <new>
 
 #include "evio/evio.hpp"
-#include "internal/engine.hpp"
+#include "internal/server/engine.hpp"
 
 namespace evio {
 

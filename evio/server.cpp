@@ -1,6 +1,6 @@
 #include "evio/server.hpp"
 
-#include "internal/server_state.hpp"
+#include "internal/server/server_state.hpp"
 
 namespace evio {
 

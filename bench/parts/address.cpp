@@ -3,7 +3,7 @@
 #include <array>
 
 #include "evio/addr.hpp"
-#include "internal/address_spec.hpp"
+#include "internal/net/address_spec.hpp"
 
 namespace {
 

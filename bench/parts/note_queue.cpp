@@ -1,21 +1,21 @@
-#include "internal/note_queue.hpp"
+#include "internal/loop/note_queue.hpp"
 
 #include <benchmark/benchmark.h>
 
 #include <array>
 #include <memory>
 
-#include "internal/poller.hpp"
-#include "internal/ref.hpp"
+#include "evio/detail/ref_counted.hpp"
+#include "internal/poll/poller.hpp"
 
 namespace {
 
-using evio::internal::Counted;
 using evio::internal::Interest;
 using evio::internal::Note;
 using evio::internal::NoteQueue;
 using evio::internal::Ready;
-using evio::internal::Ref;
+using evio::internal::RefCounted;
+using evio::internal::RefPtr;
 
 // A loop that is never asleep: what waking it costs is the kernel's.
 class WideAwake final : public evio::internal::Poller {
@@ -27,12 +27,12 @@ class WideAwake final : public evio::internal::Poller {
   void wake() noexcept override {}
 };
 
-class Peer final : public Counted {};
+class Endpoint final : public RefCounted {};
 
 struct Shared {
   WideAwake poller;
-  Ref<NoteQueue> queue{new NoteQueue(0, poller)};
-  Ref<Peer> peer{new Peer()};
+  RefPtr<NoteQueue> queue{new NoteQueue(0, poller)};
+  RefPtr<Endpoint> peer{new Endpoint()};
 };
 
 std::size_t drain(NoteQueue& queue) {

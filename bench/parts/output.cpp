@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "internal/output_access.hpp"
+#include "internal/buffer/output_access.hpp"
 
 namespace {
 

@@ -25,24 +25,24 @@ class Heard {
  public:
   void add(const Conn& conn, const Bytes& in) {
     const std::lock_guard lock(mutex_);
-    Peer& peer = peers_[conn.remote_addr().port()];
+    Endpoint& peer = peers_[conn.remote_addr().port()];
     peer.texts.push_back(in.str());
     peer.loops.insert(conn.loop_index());
     peer.threads.insert(std::this_thread::get_id());
   }
-  struct Peer {
+  struct Endpoint {
     std::vector<std::string> texts;
     std::set<int> loops;
     std::set<std::thread::id> threads;
   };
-  std::map<int, Peer> peers() const {
+  std::map<int, Endpoint> peers() const {
     const std::lock_guard lock(mutex_);
     return peers_;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::map<int, Peer> peers_;
+  std::map<int, Endpoint> peers_;
 };
 
 TEST_P(UdpOrderTest, EachPeerIsHeardInOrderOnOneLoop) {

@@ -6,11 +6,11 @@ include=$WORK/static/moved/include
 (cd "$SOURCE" && find evio -name '*.hpp' | sed 's|^|./|' | sort) >"$WORK/expected"
 diff "$WORK/expected" "$WORK/installed"
 
-for header in "$include"/evio/*.hpp; do
-  echo "#include <evio/$(basename "$header")>"
-  echo "#include <evio/$(basename "$header")>" |
+for header in $(cd "$include" && find evio -name '*.hpp'); do
+  echo "#include <$header>"
+  echo "#include <$header>" |
     "$CXX" -std=c++20 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fsyntax-only -I "$include" -x c++ -
 done
-if grep -n 'concurrentqueue\|#include ["<]internal/' "$include"/evio/*.hpp; then
+if grep -n 'concurrentqueue\|#include ["<]internal/' "$include"/evio/*.hpp "$include"/evio/detail/*.hpp; then
   exit 1
 fi

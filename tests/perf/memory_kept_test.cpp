@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "evio/detail/share_policy.hpp"
 #include "evio/input_stream.hpp"
-#include "evio/share_policy.hpp"
-#include "internal/block.hpp"
-#include "internal/bytes_access.hpp"
-#include "internal/output_access.hpp"
-#include "internal/send_queue.hpp"
+#include "internal/buffer/buffer.hpp"
+#include "internal/buffer/bytes_access.hpp"
+#include "internal/buffer/output_access.hpp"
+#include "internal/buffer/output_queue.hpp"
 #include "tests/perf/allocations.hpp"
 #include "tests/support/datagram_fixture.hpp"
 #include "tests/support/fixture.hpp"
@@ -22,11 +22,11 @@
 namespace evio::test {
 namespace {
 
-using internal::Block;
+using internal::Buffer;
 using internal::BytesAccess;
 using internal::OutputAccess;
-using internal::Ref;
-using internal::SendQueue;
+using internal::OutputQueue;
+using internal::RefPtr;
 using internal::Sent;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
@@ -49,10 +49,10 @@ class Growth {
 
 /// As a loop's read block, of which one packet is the beginning.
 Bytes in_block(std::size_t capacity, std::string_view text) {
-  Ref<Block> block = Block::make(std::max(capacity, text.size()));
+  RefPtr<Buffer> block = Buffer::make(std::max(capacity, text.size()));
   std::copy(text.begin(), text.end(), block->data());
   const char* const data = block->data();
-  return BytesAccess::make(data, text.size(), Ref<internal::Storage>(block.detach()));
+  return BytesAccess::make(data, text.size(), RefPtr<internal::Storage>(block.detach()));
 }
 
 // Input
@@ -172,7 +172,7 @@ class MemoryKeptBySendQueueTest : public testing::Test {
 
   UniqueFd near_;
   UniqueFd far_;
-  SendQueue queue_;
+  OutputQueue queue_;
   std::array<char, 4096> buffer_;
 };
 

@@ -10,7 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "internal/socket_address.hpp"
+#include "internal/net/socket_address.hpp"
 
 namespace evio {
 namespace {

@@ -1,4 +1,4 @@
-#include "internal/address_spec.hpp"
+#include "internal/net/address_spec.hpp"
 
 #include <gtest/gtest.h>
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "internal/output_access.hpp"
+#include "internal/buffer/output_access.hpp"
 
 namespace evio::test {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "internal/bytes_access.hpp"
+#include "internal/buffer/bytes_access.hpp"
 #include "tests/support/timing.hpp"
 
 namespace evio {
@@ -273,7 +273,7 @@ TEST(InputStreamTest, AViewThatConsumeGotUsedAfterFeedFails) {
 
 #endif
 
-// Counted in the bytes that are copied, not in time: each stays where it is for as long as there is room behind it.
+// RefCounted in the bytes that are copied, not in time: each stays where it is for as long as there is room behind it.
 TEST(InputStreamTest, IsLinearByteByByte) {
   constexpr std::size_t kSize = 1 << 20;
   // Under AddressSanitizer what is no larger moves with each call.

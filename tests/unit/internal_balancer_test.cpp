@@ -1,4 +1,4 @@
-#include "internal/balancer.hpp"
+#include "internal/server/balancer.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "internal/input_buffer.hpp"
+#include "internal/buffer/read_buffer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,35 +10,35 @@
 namespace evio::internal {
 namespace {
 
-class InternalInputBufferTest : public testing::Test {
+class InternalReadBufferTest : public testing::Test {
  protected:
   // As a read(2) of this text.
   const Bytes& read(const std::string& text, bool lent = false) {
     const std::span<char> room = buffer_.room();
-    EXPECT_GE(room.size(), InputBuffer::kSize / 4);
+    EXPECT_GE(room.size(), ReadBuffer::kSize / 4);
     std::memcpy(room.data(), text.data(), text.size());
     return buffer_.filled(text.size(), lent);
   }
 
-  InputBuffer buffer_;
+  ReadBuffer buffer_;
 };
 
-TEST_F(InternalInputBufferTest, UsesTheSameRoomAgainWhenNothingIsKept) {
+TEST_F(InternalReadBufferTest, UsesTheSameRoomAgainWhenNothingIsKept) {
   const char* const first = buffer_.room().data();
   for (int i = 0; i < 1'000; ++i) {
     const std::string text = "read " + std::to_string(i);
     EXPECT_EQ(read(text), text);
     buffer_.recycle();
     ASSERT_EQ(buffer_.room().data(), first);
-    ASSERT_EQ(buffer_.room().size(), InputBuffer::kSize);
+    ASSERT_EQ(buffer_.room().size(), ReadBuffer::kSize);
   }
 }
 
-TEST_F(InternalInputBufferTest, BeginsOnACacheLine) {
+TEST_F(InternalReadBufferTest, BeginsOnACacheLine) {
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer_.room().data()) % 64, 0u);
 }
 
-TEST_F(InternalInputBufferTest, GoesBehindWhatIsKeptAndIntoAnotherBlockWhenThatIsFull) {
+TEST_F(InternalReadBufferTest, GoesBehindWhatIsKeptAndIntoAnotherBlockWhenThatIsFull) {
   std::vector<Bytes> kept;
   std::vector<std::string> expected;
   for (std::size_t i = 0; i < 500; ++i) {
@@ -49,34 +49,34 @@ TEST_F(InternalInputBufferTest, GoesBehindWhatIsKeptAndIntoAnotherBlockWhenThatI
   for (std::size_t i = 0; i < kept.size(); ++i) ASSERT_EQ(kept[i], expected[i]) << i;
 }
 
-TEST_F(InternalInputBufferTest, HasItsWholeRoomBackOnceWhatWasKeptIsGone) {
+TEST_F(InternalReadBufferTest, HasItsWholeRoomBackOnceWhatWasKeptIsGone) {
   Bytes kept = read("kept");
   buffer_.recycle();
   if (!kAddressSanitizer) {  // for which each read has a block of its own
-    EXPECT_LT(buffer_.room().size(), InputBuffer::kSize);
+    EXPECT_LT(buffer_.room().size(), ReadBuffer::kSize);
   }
   kept = Bytes();
   EXPECT_EQ(read("more"), "more");
   buffer_.recycle();
-  EXPECT_EQ(buffer_.room().size(), InputBuffer::kSize);
+  EXPECT_EQ(buffer_.room().size(), ReadBuffer::kSize);
 }
 
-TEST_F(InternalInputBufferTest, AReadThatFillsItIsKeptWholeToo) {
-  const std::string large(InputBuffer::kSize, 'x');
+TEST_F(InternalReadBufferTest, AReadThatFillsItIsKeptWholeToo) {
+  const std::string large(ReadBuffer::kSize, 'x');
   const Bytes kept = read(large);
   buffer_.recycle();
   EXPECT_EQ(read("next"), "next");
   EXPECT_TRUE(kept == large);
 }
 
-TEST_F(InternalInputBufferTest, WhatIsLentKeepsNothing) {
+TEST_F(InternalReadBufferTest, WhatIsLentKeepsNothing) {
   const char* const room = buffer_.room().data();
   const Bytes lent = read("lent", true);
   EXPECT_TRUE(BytesAccess::is_borrowed(lent));
   EXPECT_EQ(lent, "lent");
   buffer_.recycle();
   EXPECT_EQ(buffer_.room().data(), room);
-  EXPECT_EQ(buffer_.room().size(), InputBuffer::kSize);
+  EXPECT_EQ(buffer_.room().size(), ReadBuffer::kSize);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include <string>
 #include <system_error>
 
-#include "internal/ref.hpp"
+#include "evio/detail/ref_counted.hpp"
 
 namespace evio::internal {
 
@@ -23,7 +23,7 @@ void pause_of_the_test() {
 }  // namespace evio::internal
 
 #define relax relax_of_the_library
-#include "internal/relax.hpp"
+#include "internal/base/cpu_relax.hpp"
 #undef relax
 #define relax pause_of_the_test
 #include "internal/note_queue.cpp"
@@ -46,7 +46,7 @@ class FakePoller final : public Poller {
   int wakes = 0;
 };
 
-class Subject final : public Counted {
+class Subject final : public RefCounted {
  private:
   ~Subject() override = default;
 };
@@ -78,7 +78,7 @@ class InternalNoteQueueLookTest : public testing::Test {
   }
 
   FakePoller poller_;
-  Ref<NoteQueue> queue_{new NoteQueue(0, poller_)};
+  RefPtr<NoteQueue> queue_{new NoteQueue(0, poller_)};
 };
 
 TEST_F(InternalNoteQueueLookTest, TakesThirtyPauses) { EXPECT_EQ(pauses(), 30); }

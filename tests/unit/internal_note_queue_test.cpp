@@ -1,5 +1,5 @@
 // The wake protocol of internal/note_queue.hpp, with a poller that counts.
-#include "internal/note_queue.hpp"
+#include "internal/loop/note_queue.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "internal/poller.hpp"
-#include "internal/ref.hpp"
+#include "evio/detail/ref_counted.hpp"
+#include "internal/poll/poller.hpp"
 #include "tests/support/enough.hpp"
 #include "tests/support/timing.hpp"
 #include "tests/support/watchdog.hpp"
@@ -62,7 +62,7 @@ class FakePoller final : public Poller {
 using Numbers = std::vector<std::uint64_t>;
 
 /// What notes are about here; counts those that are gone.
-class Subject final : public Counted {
+class Subject final : public RefCounted {
  public:
   Subject(std::uint64_t made_by, std::uint64_t given, std::atomic<int>& gone)
       : producer(made_by), number(given), gone_(gone) {}
@@ -79,7 +79,7 @@ class InternalNoteQueueTest : public testing::Test {
   ~InternalNoteQueueTest() override { queue_->close(); }
 
   bool post(std::uint64_t number, std::uint64_t producer = 0) {
-    const Ref<Subject> subject(new Subject(producer, number, gone_));
+    const RefPtr<Subject> subject(new Subject(producer, number, gone_));
     return queue_->post(Note::about(Note::Kind::kRequest, *subject));
   }
   // Everything in it, in order, to taken(Subject).
@@ -102,7 +102,7 @@ class InternalNoteQueueTest : public testing::Test {
   test::Watchdog watchdog_{"InternalNoteQueueTest", test::kWatchdogLimit};
   FakePoller poller_;
   std::atomic<int> gone_ = 0;
-  Ref<NoteQueue> queue_{new NoteQueue(3, poller_)};
+  RefPtr<NoteQueue> queue_{new NoteQueue(3, poller_)};
 };
 
 TEST_F(InternalNoteQueueTest, WakesThePollerForTheFirstNoteOnly) {

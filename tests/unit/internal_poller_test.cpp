@@ -1,5 +1,5 @@
 // The contract of internal/poller.hpp, which both backends keep.
-#include "internal/poller.hpp"
+#include "internal/poll/poller.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // What other threads ask of a connection: internal/requests.hpp.
-#include "internal/requests.hpp"
+#include "internal/stream/requests.hpp"
 
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ class InternalRequestsTest : public testing::Test {
   Added send(std::string_view text) { return requests_.send(Request::copy(text, pool_)); }
   std::string joined(RequestList list) {
     std::string text;
-    RequestPool::Returned returned(pool_);
+    BlockPool::Returned returned(pool_);
     for (; !list.empty(); list.pop()->recycle(returned)) {
       const Request& request = list.front();
       text += request.after_wake ? "|" : "";
@@ -42,7 +42,7 @@ class InternalRequestsTest : public testing::Test {
   }
 
   test::Watchdog watchdog_{"InternalRequestsTest", test::kWatchdogLimit};
-  RequestPool pool_;
+  BlockPool pool_;
   Requests requests_;
 };
 
@@ -138,7 +138,7 @@ TEST_F(InternalRequestsTest, LoseNothingOfManyThreadsAndKeepTheOrderOfEach) {
     }
     --notes;
     Requests::Taken taken = requests_.take();
-    RequestPool::Returned returned(pool_);
+    BlockPool::Returned returned(pool_);
     for (; !taken.list.empty(); taken.list.pop()->recycle(returned)) {
       std::array<std::uint32_t, 2> content{};
       std::memcpy(content.data(), taken.list.front().text().data(), sizeof content);

@@ -1,4 +1,4 @@
-#include "internal/send_queue.hpp"
+#include "internal/buffer/output_queue.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -11,7 +11,7 @@
 #include <random>
 #include <string>
 
-#include "internal/bytes_access.hpp"
+#include "internal/buffer/bytes_access.hpp"
 #include "tests/support/unique_fd.hpp"
 
 namespace {
@@ -34,9 +34,9 @@ void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 namespace evio::internal {
 namespace {
 
-class InternalSendQueueTest : public testing::Test {
+class InternalOutputQueueTest : public testing::Test {
  protected:
-  InternalSendQueueTest() {
+  InternalOutputQueueTest() {
     std::array<int, 2> ends{-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
     near_ = test::UniqueFd(ends[0]);
@@ -72,16 +72,16 @@ class InternalSendQueueTest : public testing::Test {
 
   test::UniqueFd near_;
   test::UniqueFd far_;
-  SendQueue queue_;
+  OutputQueue queue_;
 };
 
-TEST_F(InternalSendQueueTest, OfNothingIsSentAtOnce) {
+TEST_F(InternalOutputQueueTest, OfNothingIsSentAtOnce) {
   queue_.add_text("");
   EXPECT_EQ(queue_.write(near_.get()), Sent::kAll);
   EXPECT_EQ(receive(), "");
 }
 
-TEST_F(InternalSendQueueTest, KeepsTheOrderOfTextAndBytes) {
+TEST_F(InternalOutputQueueTest, KeepsTheOrderOfTextAndBytes) {
   queue_.add_text("one ");
   queue_.add(Bytes("two "));
   queue_.add(Bytes(run('3', 20'000)));
@@ -91,7 +91,7 @@ TEST_F(InternalSendQueueTest, KeepsTheOrderOfTextAndBytes) {
   EXPECT_TRUE(receive_all() == expected);
 }
 
-TEST_F(InternalSendQueueTest, TakesAnOutputFromAnyByteOn) {
+TEST_F(InternalOutputQueueTest, TakesAnOutputFromAnyByteOn) {
   const std::string large = run('b', 10'000);
   const std::string whole = "aa" + large + "cc" + large + "dd";
   for (const std::size_t skip : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{10'002},
@@ -107,7 +107,7 @@ TEST_F(InternalSendQueueTest, TakesAnOutputFromAnyByteOn) {
   }
 }
 
-TEST_F(InternalSendQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
+TEST_F(InternalOutputQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
   std::minstd_rand random(1);
   std::string expected;
   std::string received;
@@ -130,7 +130,7 @@ TEST_F(InternalSendQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
   EXPECT_TRUE(received == expected);
 }
 
-TEST_F(InternalSendQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
+TEST_F(InternalOutputQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
   std::string buffer = run('l', 20'000);
   Output lent;
   lent.append(BytesAccess::borrow(buffer));
@@ -138,7 +138,7 @@ TEST_F(InternalSendQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
   Output shared;
   shared.append(large);
   Bytes holder = large;
-  Counted* const storage = BytesAccess::storage(large);
+  RefCounted* const storage = BytesAccess::storage(large);
   queue_.take(lent, 0);
   queue_.take(shared, 0);
   buffer.assign(buffer.size(), '!');
@@ -150,7 +150,7 @@ TEST_F(InternalSendQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
   EXPECT_TRUE(storage->unshared()) << "what is sent is let go of";
 }
 
-TEST_F(InternalSendQueueTest, SaysWhyItFailed) {
+TEST_F(InternalOutputQueueTest, SaysWhyItFailed) {
   const auto before = std::signal(SIGPIPE, SIG_IGN);
   far_.reset();
   queue_.add_text("to no one");
@@ -161,10 +161,10 @@ TEST_F(InternalSendQueueTest, SaysWhyItFailed) {
 }
 
 // A small remainder moves to a smaller storage, if there is memory for that.
-TEST_F(InternalSendQueueTest, ASmallRemainderLeavesALargeStorageWhereItCan) {
+TEST_F(InternalOutputQueueTest, ASmallRemainderLeavesALargeStorageWhereItCan) {
   for (const bool has_memory : {true, false}) {
     const Bytes large(run('x', 300'000));
-    Counted* const storage = BytesAccess::storage(large);
+    RefCounted* const storage = BytesAccess::storage(large);
     queue_.add(large);
     queue_.add_text("behind");
     std::string text;
@@ -184,7 +184,7 @@ TEST_F(InternalSendQueueTest, ASmallRemainderLeavesALargeStorageWhereItCan) {
 }
 
 // One who is told that there is no memory may go on.
-TEST_F(InternalSendQueueTest, TextForWhichThereIsNoMemoryLeavesWhatWasThereAndNothingElse) {
+TEST_F(InternalOutputQueueTest, TextForWhichThereIsNoMemoryLeavesWhatWasThereAndNothingElse) {
   for (const std::size_t before : {0u, 1u, 2u, 3u, 4u, 9u}) {
     for (const std::size_t size : {5u, 300u, 20'000u}) {
       for (int left = 0; left < 3; ++left) {

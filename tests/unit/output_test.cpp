@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "internal/output_access.hpp"
+#include "internal/buffer/output_access.hpp"
 
 namespace evio {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-#if __has_include("internal/syscalls.hpp") || __has_include("tests/CMakeLists.txt")
+#if __has_include("internal/base/syscalls.hpp") || __has_include("tests/CMakeLists.txt")
 #error "evio's own folders are in the include path of its users"
 #endif
 

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace evio::internal {
+
+/// Intrusive atomic reference count, initially 1. The last release() calls dispose().
+/// Thread-safety: the count may be changed from any thread.
+class RefCounted {
+ public:
+  RefCounted(const RefCounted&) = delete;
+  RefCounted& operator=(const RefCounted&) = delete;
+
+  // relaxed: the caller has a reference already, so nothing has to be made visible by one more.
+  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+
+  // acq_rel: what the others did with the object happens before the last one disposes of it.
+  void release(std::uint32_t count = 1) noexcept {
+    if (references_.fetch_sub(count, std::memory_order_acq_rel) == count) dispose();
+  }
+
+  // acquire: pairs with release(): the others have finished reading when the bytes are overwritten.
+  bool unshared() const noexcept { return references_.load(std::memory_order_acquire) == 1; }
+
+ protected:
+  RefCounted() = default;
+  virtual ~RefCounted() = default;
+  virtual void dispose() noexcept { delete this; }
+
+ private:
+  std::atomic<std::uint32_t> references_{1};
+};
+
+/// A counted reference. Thread-safety: a plain value; different references to one object may be used on different
+/// threads.
+template <class T>
+class RefPtr {
+ public:
+  RefPtr() noexcept = default;
+  /// Takes over the reference the object was created with.
+  explicit RefPtr(T* object) noexcept : object_(object) {}
+  RefPtr(const RefPtr& other) noexcept : object_(other.object_) {
+    if (object_ != nullptr) object_->retain();
+  }
+  RefPtr(RefPtr&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  RefPtr& operator=(RefPtr other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~RefPtr() {
+    if (object_ != nullptr) object_->release();
+  }
+
+  T* get() const noexcept { return object_; }
+  T& operator*() const noexcept { return *object_; }
+  T* operator->() const noexcept { return object_; }
+  explicit operator bool() const noexcept { return object_ != nullptr; }
+  T* detach() noexcept { return std::exchange(object_, nullptr); }
+
+ private:
+  T* object_ = nullptr;
+};
+
+/// What Bytes lie in.
+class Storage : public RefCounted {
+ public:
+  /// How much memory lives for as long as it does, its own few bytes aside.
+  virtual std::size_t capacity() const noexcept = 0;
+};
+
+}  // namespace evio::internal

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "evio/detail/ref_counted.hpp"
+
+namespace evio::internal {
+
+/// Bytes of storage behind a count, in one allocation: what loops read into and what unsent output waits in. Large ones
+/// begin on a cache line: the kernel's copies to and from 8 or 24 bytes behind a page's beginning, where an allocator
+/// could have them begin otherwise, took 1.4 to 1.9 times as long (AMD Zen 4).
+/// Thread-safety: the count is; writing into it is for the one that knows which part no one else has seen.
+class Buffer final : public Storage {
+ public:
+  /// Throws std::bad_alloc.
+  static RefPtr<Buffer> make(std::size_t capacity);
+
+  char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
+  std::size_t capacity() const noexcept override { return capacity_; }
+
+ private:
+  Buffer(std::size_t capacity, std::uint8_t shift) noexcept : shift_(shift), capacity_(capacity) {}
+  ~Buffer() override = default;
+  void dispose() noexcept override;
+
+  std::uint8_t shift_;  // from the beginning of the allocation to this
+  std::size_t capacity_;
+};
+
+}  // namespace evio::internal

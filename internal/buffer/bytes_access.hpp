@@ -1,0 +1,43 @@
+#pragma once
+
+#include "evio/bytes.hpp"
+#include "evio/detail/ref_counted.hpp"
+#include "evio/detail/share_policy.hpp"
+
+namespace evio::internal {
+
+/// Makes Bytes of storage that the library holds.
+class BytesAccess {
+ public:
+  static Bytes make(const char* data, std::size_t size, RefPtr<Storage> storage) noexcept {
+    return Bytes(data, size, storage.detach());
+  }
+  /// The hold of the storage, which is the caller's from now on; the Bytes are empty.
+  static Storage* release(Bytes& bytes) noexcept {
+    bytes.data_ = nullptr;
+    bytes.size_ = 0;
+    return std::exchange(bytes.storage_, nullptr);
+  }
+  /// Points at another run of the same storage.
+  static void point(Bytes& bytes, const char* data, std::size_t size) noexcept {
+    bytes.data_ = data;
+    bytes.size_ = size;
+  }
+  static Storage* storage(const Bytes& bytes) noexcept { return bytes.storage_; }
+
+  /// Bytes that are overwritten once the call they were made for is over (Options::reuse_input_buffer): whoever wants
+  /// to keep them past it has to copy. Their storage is a mark, held by everyone and freed by no one.
+  static Bytes borrow(std::string_view text) noexcept;
+  static bool is_borrowed(const Bytes& bytes) noexcept;
+
+  /// For bytes that are kept: where they are a small part of their storage (evio/detail/share_policy.hpp), moves them
+  /// to one of their own. Where there is no memory for that they stay where they are, as lent ones do.
+  static void compact(Bytes& bytes) noexcept {
+    if (bytes.storage_ != nullptr && !is_worth_sharing(bytes.size_, bytes.storage_->capacity())) move_out(bytes);
+  }
+
+ private:
+  static void move_out(Bytes& bytes) noexcept;
+};
+
+}  // namespace evio::internal

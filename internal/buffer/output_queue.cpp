@@ -1,0 +1,130 @@
+#include "internal/buffer/output_queue.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <iterator>
+#include <new>
+#include <utility>
+
+#include "evio/detail/share_policy.hpp"
+#include "internal/base/syscalls.hpp"
+#include "internal/buffer/bytes_access.hpp"
+#include "internal/buffer/output_access.hpp"
+
+namespace evio::internal {
+namespace {
+
+// The room for more parts that is not given back.
+constexpr std::size_t kLeastParts = 64;
+
+}  // namespace
+
+void OutputQueue::take(const Output& out, std::size_t skip) {
+  OutputAccess::for_each(out, [&](std::string_view piece, const Bytes* shared) {
+    const std::size_t cut = std::min(skip, piece.size());
+    skip -= cut;
+    if (cut == piece.size()) return;
+    if (shared != nullptr && !BytesAccess::is_borrowed(*shared)) {
+      add(shared->substr(cut));
+    } else {
+      add_text(piece.substr(cut));
+    }
+  });
+}
+
+// All of it or, when there is no memory, nothing: what needs memory comes first.
+void OutputQueue::add_text(std::string_view text) {
+  if (text.empty()) return;
+  const std::size_t fits = tail_ ? std::min(text.size(), tail_->capacity() - tail_used_) : 0;
+  if (fits < text.size()) add_block(text.substr(fits));
+  if (fits == 0) return;
+  Bytes& part = parts_[parts_.size() - (fits < text.size() ? 2 : 1)];
+  std::memcpy(const_cast<char*>(part.end()), text.data(), fits);
+  BytesAccess::point(part, part.data(), part.size() + fits);
+  if (fits == text.size()) tail_used_ += fits;
+}
+
+// A part of its own for the text, with room behind it where there is text already: as much as there was last time and
+// as much again, so that many small ones share a block and a few do not take a large one.
+void OutputQueue::add_block(std::string_view text) {
+  constexpr std::size_t kLargest = 16 * 1024 - sizeof(Buffer);
+  const std::size_t room = tail_ ? std::min(kLargest, std::max(kLittle, 2 * tail_->capacity())) : 0;
+  RefPtr<Buffer> block = Buffer::make(std::max(text.size(), room));
+  std::memcpy(block->data(), text.data(), text.size());
+  parts_.push_back(BytesAccess::make(block->data(), text.size(), RefPtr<Storage>(RefPtr<Buffer>(block).detach())));
+  tail_ = std::move(block);
+  tail_used_ = text.size();
+}
+
+void OutputQueue::add(Bytes bytes) {
+  if (bytes.size() < kShareInQueue) return add_text(bytes.view());
+  BytesAccess::compact(bytes);
+  parts_.push_back(std::move(bytes));
+  close_tail();
+}
+
+// No more text comes behind the one before the last part.
+void OutputQueue::close_tail() noexcept {
+  if (!tail_) return;
+  tail_ = {};
+  BytesAccess::compact(parts_[parts_.size() - 2]);
+}
+
+Sent OutputQueue::write(int fd) {
+  constexpr std::size_t kParts = 64;
+  constexpr std::size_t kAtOnce = 1024 * 1024;  // a peer that reads as fast as this writes must not keep the loop
+  for (std::size_t written = 0; head_ != parts_.size();) {
+    if (written >= kAtOnce) return Sent::kBlocked;
+    std::array<iovec, kParts> vector;
+    std::size_t count = 0;
+    std::size_t size = 0;
+    for (std::size_t i = head_; i != parts_.size() && count != kParts; ++i) {
+      vector[count++] = {const_cast<char*>(parts_[i].data()), parts_[i].size()};
+      size += parts_[i].size();
+    }
+    const ssize_t n =
+        count == 1 ? sys::write(fd, vector[0].iov_base, size) : sys::writev(fd, vector.data(), static_cast<int>(count));
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Sent::kBlocked : Sent::kFailed;
+    drop(static_cast<std::size_t>(n));
+    written += static_cast<std::size_t>(n);
+    if (static_cast<std::size_t>(n) < size) return Sent::kBlocked;
+  }
+  return Sent::kAll;
+}
+
+void OutputQueue::drop(std::size_t written) noexcept {
+  while (head_ != parts_.size() && written >= parts_[head_].size()) {
+    written -= parts_[head_].size();
+    parts_[head_++] = {};
+  }
+  if (head_ == parts_.size()) {
+    std::vector<Bytes>().swap(parts_);
+    head_ = 0;
+    tail_ = {};
+    return;
+  }
+  Bytes& head = parts_[head_];
+  head.remove_prefix(written);
+  BytesAccess::compact(head);
+  if (tail_ && BytesAccess::storage(parts_.back()) != tail_.get()) tail_ = {};  // the head was the tail, too
+  if (head_ > parts_.size() / 2) forget_sent();
+}
+
+// Half of the entries are spent: moving the others is amortised over the writes that spent them.
+void OutputQueue::forget_sent() noexcept {
+  const auto first = parts_.begin() + static_cast<std::ptrdiff_t>(head_);
+  const std::size_t left = parts_.size() - head_;
+  if (parts_.capacity() > std::max(kLeastParts, kMostKept * left)) {
+    try {
+      std::vector<Bytes>(std::make_move_iterator(first), std::make_move_iterator(parts_.end())).swap(parts_);
+      head_ = 0;
+      return;
+    } catch (const std::bad_alloc&) {  // then it stays as large as it is
+    }
+  }
+  parts_.erase(parts_.begin(), first);
+  head_ = 0;
+}
+
+}  // namespace evio::internal

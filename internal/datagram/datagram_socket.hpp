@@ -1,0 +1,111 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <span>
+
+#include "evio/output.hpp"
+#include "internal/buffer/buffer.hpp"
+#include "internal/buffer/output_queue.hpp"
+#include "internal/datagram/datagram.hpp"
+#include "internal/datagram/datagram_port.hpp"
+#include "internal/poll/pollable.hpp"
+#include "internal/poll/poller.hpp"
+
+namespace evio::internal {
+
+/// One datagram socket as its loop sees it: takes in a batch of datagrams with one recvmmsg(2), and sends the answers,
+/// in the order of what they answer, with one sendmmsg(2). Thread-safety: its loop's thread.
+class DatagramSocket : public Source {
+ public:
+  static constexpr std::size_t kBatch = 16;
+
+  DatagramSocket(FileDescriptor fd, int addr_index, Addr bound, RefPtr<NoteQueue> queue);
+  ~DatagramSocket() { close(); }
+  DatagramSocket(const DatagramSocket&) = delete;
+  DatagramSocket& operator=(const DatagramSocket&) = delete;
+
+  int fd() const noexcept { return port_->fd(); }
+  /// Closes the socket: no thread's datagram leaves any more. The poller must not know it then.
+  void close() noexcept {
+    port_->close();
+    closed_ = true;
+  }
+  bool closed() const noexcept { return closed_; }
+
+  /// Takes in a batch; the one before must be answered. Returns how many datagrams; 0 when there is none, which leaves
+  /// errno. Throws std::bad_alloc.
+  /// `first_id` is asked for their numbers.
+  template <class FirstId>
+  std::size_t receive(FirstId first_id) {
+    const std::size_t count = receive_raw();
+    if (count != 0) name(count, first_id(count));
+    return count;
+  }
+  // The i-th of the batch.
+  Conn& conn(std::size_t i) noexcept { return slots_[i].self; }
+  const Bytes& input(std::size_t i) noexcept { return slots_[i].input; }
+  Output& output(std::size_t i) noexcept { return slots_[i].output; }
+
+  /// The callback for the i-th has returned: its output is an answer now.
+  void handled(std::size_t i) noexcept;
+
+  /// True when there is an answer to be sent.
+  bool has_answers() const noexcept;
+  /// Forgets the answers there are.
+  void drop_answers() noexcept;
+  /// Sends what answers there are, in order, and makes room for the next batch when that is all. kBlocked: later.
+  Sent answer() noexcept;
+  bool blocked() const noexcept { return blocked_; }
+  /// The batch is done with: input that no one kept is read into again.
+  void recycle() noexcept;
+
+  /// Sends one datagram, behind the answers of a batch in hand when called in one of its callbacks.
+  bool send(const msghdr& message) noexcept;
+
+  /// What the poller watches it for.
+  Interest interest = Interest::kUnregistered;
+  // When to try again after the system ran out of memory; max() while it is not paused.
+  std::chrono::steady_clock::time_point resume_at = std::chrono::steady_clock::time_point::max();
+
+ private:
+  // The largest datagram there is, and a byte more so that it is seen to be whole.
+  static constexpr std::size_t kLargest = 64 * 1024;
+
+  // As many pieces as an Output of that size can have: shared ones, and text in between.
+  static constexpr std::size_t kParts = 2 * (kLargest / kShareInOutput) + 1;
+
+  struct Slot {
+    Bytes input;  // holds the block
+    Buffer* block = nullptr;
+    Output output;
+    DatagramRoute route;
+    iovec room{};
+    Conn self;  // of a Datagram
+    alignas(cmsghdr) std::array<char, 128> control;
+    std::array<iovec, kParts> parts;
+  };
+
+  std::size_t receive_raw();
+  void name(std::size_t count, std::uint64_t first_id);
+  static void renew_input(Slot& slot);
+  static bool may_be_reused(const Slot& slot) noexcept;
+  static void forget_input(Slot& slot) noexcept;
+  mmsghdr answer_of(Slot& slot) noexcept;
+
+  RefPtr<DatagramPort> port_;
+  int addr_index_;
+  Addr bound_;
+  RefPtr<NoteQueue> queue_;
+  std::unique_ptr<std::array<Slot, kBatch>> batch_ = std::make_unique<std::array<Slot, kBatch>>();
+  std::array<Slot, kBatch>& slots_ = *batch_;
+  std::array<mmsghdr, kBatch> messages_{};
+  std::size_t count_ = 0;     // datagrams in hand
+  std::size_t handled_ = 0;   // of them, from the front, had their callback
+  std::size_t answered_ = 0;  // of those, from the front, are answered
+  bool blocked_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace evio::internal

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <new>
+
+namespace evio::internal {
+
+struct Request;
+
+/// Memory for the short requests of other threads to one loop: taken by any thread, given back by the loop, so that a
+/// steady flow of them allocates nothing. A thread that finds its own store empty takes all that the loop has given
+/// back. At most 2 * kMost blocks wait in the pool, and as many in the store of a thread that has sent something.
+/// Thread-safety: get() any thread; Returned the loop's.
+class BlockPool {
+  struct Block {
+    Block* next;
+  };
+
+ public:
+  static constexpr std::size_t kBlock = 256;  // bytes
+  static constexpr int kMost = 256;           // blocks
+
+  BlockPool() = default;
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+  ~BlockPool() { free_all(returned_.load(std::memory_order_acquire)); }
+
+  /// kBlock bytes; nullptr when there is no memory.
+  void* get() noexcept;
+
+  /// Blocks to be given back, all at once when it goes.
+  class Returned {
+   public:
+    explicit Returned(BlockPool& pool) noexcept : pool_(pool) {}
+    ~Returned() { pool_.give_back(first_, last_, count_); }
+    Returned(const Returned&) = delete;
+    Returned& operator=(const Returned&) = delete;
+
+    void add(void* block) noexcept {
+      if (count_ == kMost) return ::operator delete(block);
+      first_ = new (block) Block{first_};
+      if (count_++ == 0) last_ = first_;
+    }
+
+   private:
+    BlockPool& pool_;
+    Block* first_ = nullptr;
+    Block* last_ = nullptr;
+    int count_ = 0;
+  };
+
+ private:
+  static void free_all(Block* first) noexcept;
+  void give_back(Block* first, Block* last, int count) noexcept;
+  struct Store;  // a thread's
+
+  std::atomic<Block*> returned_{nullptr};
+  int waiting_ = 0;  // in there, as far as the loop knows: some thread may have taken them
+};
+
+}  // namespace evio::internal

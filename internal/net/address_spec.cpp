@@ -1,0 +1,151 @@
+#include "internal/net/address_spec.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "internal/base/resource_limit.hpp"
+#include "internal/net/address_hint.hpp"
+
+namespace evio::internal {
+namespace {
+
+struct Scheme {
+  std::string_view name;
+  Network network;
+  AddressSpec::Family family;
+};
+
+constexpr Scheme kSchemes[] = {
+    {"tcp", Network::kTcp, AddressSpec::Family::kBoth},   {"tcp4", Network::kTcp, AddressSpec::Family::kV4},
+    {"tcp6", Network::kTcp, AddressSpec::Family::kV6},    {"udp", Network::kUdp, AddressSpec::Family::kBoth},
+    {"udp4", Network::kUdp, AddressSpec::Family::kV4},    {"udp6", Network::kUdp, AddressSpec::Family::kV6},
+    {"unix", Network::kUnix, AddressSpec::Family::kBoth},
+};
+
+std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
+
+Error invalid(const AddressSpec& spec, std::string_view what) {
+  return address_error(spec, std::make_error_code(std::errc::invalid_argument), what);
+}
+
+Error parse_option(std::string_view option, AddressSpec& spec) {
+  const std::size_t equals = option.find('=');
+  const std::string_view name = option.substr(0, equals);
+  if (name != "reuseport") return invalid(spec, "unknown option " + quoted(name));
+  if (equals == std::string_view::npos) return invalid(spec, "option \"reuseport\" has no value");
+  const std::string_view value = option.substr(equals + 1);
+  constexpr std::string_view kTrue = "123456789tTyY";
+  spec.reuse_port = !value.empty() && kTrue.find(value.front()) != std::string_view::npos;
+  if (spec.reuse_port && spec.network == Network::kUnix) return invalid(spec, "reuseport is not for unix sockets");
+  return {};
+}
+
+Error parse_options(std::string_view options, AddressSpec& spec) {
+  while (!options.empty()) {
+    const std::size_t end = options.find('&');
+    if (auto err = parse_option(options.substr(0, end), spec)) return err;
+    if (end == std::string_view::npos) break;
+    options.remove_prefix(end + 1);
+  }
+  return {};
+}
+
+Error parse_port(std::string_view port, AddressSpec& spec) {
+  if (port.empty()) return {};  // any
+  const auto [end, err] = std::from_chars(port.data(), port.data() + port.size(), spec.port);
+  if (err != std::errc() || end != port.data() + port.size())
+    return invalid(spec, "bad port " + quoted(port) + ": a number from 0 to 65535 is needed");
+  return {};
+}
+
+Error parse_host_port(std::string_view address, AddressSpec& spec) {
+  if (address.empty()) {
+    // "tcp://" is any port of every address. Without even that it was left out, by an unset variable as a rule, and
+    // nobody asked for an open port.
+    return spec.text.find("://") == std::string::npos ? invalid(spec, "the address is empty") : Error();
+  }
+  if (address.find('\0') != std::string_view::npos) return invalid(spec, "the host has a NUL byte");
+  std::string_view rest = address;
+  if (address.front() == '[') {
+    const std::size_t close = address.find(']');
+    if (close == std::string_view::npos) return invalid(spec, "missing ']' in " + quoted(address));
+    spec.host = address.substr(1, close - 1);
+    rest = address.substr(close + 1);
+    if (spec.host == "*") return invalid(spec, "\"[*]\" is no IPv6 address: write *:port");
+    if (!rest.empty() && rest.front() != ':') return invalid(spec, "junk after ']' in " + quoted(address));
+  } else {
+    const std::size_t colon = address.find(':');
+    if (colon != address.rfind(':'))
+      return invalid(spec, "too many colons in " + quoted(address) + ": write [v6]:port");
+    spec.host = address.substr(0, colon);
+    if (spec.host == "*") spec.host.clear();
+    rest = colon == std::string_view::npos ? std::string_view() : address.substr(colon);
+  }
+  if (rest.empty()) return invalid(spec, "missing port in " + quoted(address));
+  return parse_port(rest.substr(1), spec);
+}
+
+Error parse_path(std::string_view path, AddressSpec& spec) {
+  if (path.empty()) return invalid(spec, "missing path");
+  if (path.find('\0') != std::string_view::npos) return invalid(spec, "the path has a NUL byte");
+  if (path.size() > SocketAddress::kLongestPath)
+    return address_error(spec, std::make_error_code(std::errc::filename_too_long),
+                         "the path is longer than the " + std::to_string(SocketAddress::kLongestPath) +
+                             " bytes a socket's path may have");
+  spec.path = path;
+  return {};
+}
+
+Error read_address(std::string_view text, AddressSpec& spec) {
+  spec = {};
+  spec.text = text;
+  std::string_view address = text;
+  if (const std::size_t end = text.find("://"); end != std::string_view::npos) {
+    const std::string_view scheme = text.substr(0, end);
+    if (!find_scheme(scheme, spec)) return invalid(spec, "unknown scheme " + quoted(scheme));
+    address = text.substr(end + 3);
+  }
+  if (const std::size_t query = address.find('?'); query != std::string_view::npos) {
+    if (auto err = parse_options(address.substr(query + 1), spec)) return err;
+    address = address.substr(0, query);
+  }
+  return spec.network == Network::kUnix ? parse_path(address, spec) : parse_host_port(address, spec);
+}
+
+}  // namespace
+
+Error address_error(const AddressSpec& spec, std::error_code code, std::string_view what) {
+  return Error(code, "listen " + (spec.text.empty() ? "\"\"" : spec.text) + ": " + std::string(what));
+}
+
+Error call_error(const AddressSpec& spec, std::error_code code, std::string_view call) {
+  return address_error(spec, code, std::string(call) + ": " + code.message() + limit_of_descriptors(code));
+}
+
+bool find_scheme(std::string_view name, AddressSpec& spec) {
+  constexpr std::string_view kPortable = "-net";
+  const bool portable = name.ends_with(kPortable);
+  if (portable) name.remove_suffix(kPortable.size());
+  for (const Scheme& known : kSchemes) {
+    if (known.name != name) continue;
+    spec.network = known.network;
+    spec.family = known.family;
+    spec.portable = portable;
+    return true;
+  }
+  return false;
+}
+
+Error with_likely_address(Error err, std::string_view text) {
+  const std::string likely = likely_address(text);
+  AddressSpec spec;
+  if (likely.empty() || read_address(likely, spec)) return err;
+  return Error(err.code(), err.message() + "; did you mean " + quoted(likely) + '?');
+}
+
+Error parse_address(std::string_view text, AddressSpec& spec) {
+  Error err = read_address(text, spec);
+  return err ? with_likely_address(std::move(err), text) : err;
+}
+
+}  // namespace evio::internal

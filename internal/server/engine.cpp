@@ -1,0 +1,150 @@
+#include "internal/server/engine.hpp"
+
+#include <sched.h>
+
+#include <system_error>
+#include <thread>
+
+#include "internal/base/resource_limit.hpp"
+#include "internal/base/sigpipe.hpp"
+#include "internal/net/address_spec.hpp"
+#include "internal/server/loop_threads.hpp"
+
+namespace evio::internal {
+namespace {
+
+int usable_cpus() {
+  // The mask is as long as the kernel's, which sched_getaffinity(2) only tells by refusing a shorter one.
+  for (std::size_t cpus = 1024; cpus <= 1024 * 1024; cpus *= 2) {
+    std::vector<cpu_set_t> mask(CPU_ALLOC_SIZE(cpus) / sizeof(cpu_set_t) + 1);
+    const std::size_t size = mask.size() * sizeof(cpu_set_t);
+    if (::sched_getaffinity(0, size, mask.data()) == 0) return CPU_COUNT_S(size, mask.data());
+    if (errno != EINVAL) break;
+  }
+  return 1;
+}
+
+int count_loops(int asked) {
+  if (asked < 0) return std::max(1, usable_cpus());
+  return std::max(1, asked);
+}
+
+std::string joined(std::span<const std::string> addrs) {
+  std::string text;
+  for (const std::string& addr : addrs) text += (text.empty() ? "" : ", ") + addr;
+  return text;
+}
+
+}  // namespace
+
+Engine::Engine(Events events)
+    : events_(std::move(events)),
+      num_loops_(count_loops(events_.num_loops)),
+      balancer_(events_.load_balance, num_loops_) {}
+
+Error Engine::open(std::span<const std::string> addrs) {
+  if (addrs.empty()) return Error(std::make_error_code(std::errc::invalid_argument), "serve: no address was given");
+  given_ = joined(addrs);
+  bool portable = false;
+  if (auto err = open_listeners(addrs, portable)) return err;
+  return make_loops(portable);
+}
+
+Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable) {
+  std::vector<AddressSpec> specs(addrs.size());
+  for (std::size_t i = 0; i != addrs.size(); ++i) {
+    if (auto err = parse_address(addrs[i], specs[i])) return err;
+    portable = portable || specs[i].portable;
+  }
+  if (auto err = listeners_.open(specs, num_loops_)) return err;
+  for (const Listener& listener : listeners_.all()) server_->addrs.push_back(listener.addr());
+  return {};
+}
+
+Error Engine::loop_error(int index, std::error_code code, const std::string& what) const {
+  return Error(
+      code, "serve " + given_ + ": loop " + std::to_string(index) + " of " + std::to_string(num_loops_) + ": " + what);
+}
+
+Error Engine::cannot_start(int index, std::error_code code) const {
+  return loop_error(index, code, "cannot start its thread: " + code.message() + limit_of_threads(code));
+}
+
+Error Engine::make_loops(bool portable) {
+  for (int i = 0; i != num_loops_; ++i) {
+    Error err;
+    auto poller = portable ? make_portable_poller(err) : make_epoll_poller(err);
+    if (err) {
+      const std::string limit = limit_of_descriptors(err.code());
+      return loop_error(i, err.code(),
+                        err.message() + limit + (limit.empty() ? "" : "; a loop is a thread and two descriptors"));
+    }
+    const auto& loop =
+        loops_.emplace_back(std::make_unique<Loop>(i, std::move(poller), events_, *server_, listeners_, balancer_));
+    server_->queues.push_back(loop->queue());
+    if (auto problem = connect(*loop, i)) return problem;
+  }
+  return {};
+}
+
+// Gives a loop its share of the sockets.
+Error Engine::connect(Loop& loop, int index) {
+  for (std::size_t i = 0; i != listeners_.all().size(); ++i) {
+    Listener& listener = listeners_.all()[i];
+    const int addr_index = static_cast<int>(i);
+    for (Listener::Socket& socket : listener.sockets()) {
+      std::error_code err;
+      if (listener.network() == Network::kUdp) {
+        // Without reuseport a datagram socket belongs to one loop: its datagrams would overtake each other in several.
+        const int owner = socket.loop == Listener::kEveryLoop ? addr_index % num_loops_ : socket.loop;
+        if (owner == index) err = loop.receive(std::move(socket.fd), addr_index, socket.addr);
+      } else if (socket.loop == Listener::kEveryLoop || socket.loop == index) {
+        Acceptor acceptor;
+        acceptor.fd = socket.fd.get();
+        acceptor.addr_index = addr_index;
+        acceptor.addr = socket.addr;
+        acceptor.is_unix = listener.network() == Network::kUnix;
+        acceptor.any_address = socket.any_address;
+        acceptor.shared = socket.loop == Listener::kEveryLoop && num_loops_ > 1;
+        acceptor.kernel_spreads = listener.reuse_port();
+        err = loop.listen(acceptor);
+      }
+      if (err)
+        return loop_error(index, err,
+                          "watch " + listener.addr().network() + ' ' + socket.addr.to_string() + ": " + err.message() +
+                              limit_of_descriptors(err));
+    }
+  }
+  return {};
+}
+
+// False when `serving` asked for an end before the beginning.
+bool Engine::serving() {
+  if (events_.serving && events_.serving(Server(server_)) == Action::Shutdown) return false;
+  return !server_->shutting_down();
+}
+
+// Every thread there will be is there before `serving` is called: what cannot start says so before anybody is told that
+// the server runs.
+Error Engine::run() {
+  LoopThreads threads;
+  int starting = 1;
+  try {
+    for (; starting < num_loops_; ++starting) threads.add(*loops_[static_cast<std::size_t>(starting)]);
+  } catch (const std::system_error& e) {
+    return cannot_start(starting, e.code());
+  } catch (const std::bad_alloc&) {
+    return cannot_start(starting, std::make_error_code(std::errc::not_enough_memory));
+  }
+  if (!serving()) return {};
+  threads.go();
+  {
+    const SigpipeBlocked no_sigpipe;
+    loops_.front()->run();
+  }
+  threads.join();
+  server_->rethrow();
+  return {};
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,107 @@
+#include "internal/stream/requests.hpp"
+
+#include <cstring>
+#include <new>
+
+namespace evio::internal {
+
+Request* Request::make(std::size_t text_size, BlockPool& pool) noexcept {
+  const bool pooled = text_size <= BlockPool::kBlock - sizeof(Request);
+  void* const memory = pooled ? pool.get() : ::operator new(sizeof(Request) + text_size, std::nothrow);
+  if (memory == nullptr) return nullptr;
+  auto* const request = new (memory) Request;
+  request->pooled = pooled;
+  request->text_size = static_cast<std::uint32_t>(text_size);
+  return request;
+}
+
+Request* Request::copy(std::string_view text, BlockPool& pool) noexcept {
+  Request* const request = make(text.size(), pool);
+  if (request != nullptr) std::memcpy(request->data(), text.data(), text.size());
+  return request;
+}
+
+Request* Request::share(Bytes&& bytes, BlockPool& pool) noexcept {
+  Request* const request = make(0, pool);
+  if (request != nullptr) request->shared = std::move(bytes);
+  return request;
+}
+
+void Request::destroy() noexcept {
+  this->~Request();
+  ::operator delete(this);
+}
+
+void RequestList::append(RequestList more) noexcept {
+  Request** end = &first_;
+  while (*end != nullptr) end = &(*end)->next;
+  *end = std::exchange(more.first_, nullptr);
+}
+
+// release, here and in add(): who takes a request, or a wake, sees what was done before it. A later change by another
+// thread does not break that, as it is a read-modify-write, too ([intro.races], release sequence).
+Requests::Added Requests::send(Request* request) noexcept {
+  static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ > kFlags, "the flags lie in the low bits of a Request's address");
+  State state = state_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((state & kClosed) != 0) {
+      request->destroy();
+      return Added::kRefused;
+    }
+    request->next = newest(state);
+    request->after_wake = (state & kWokenLast) != 0;
+    const State now = reinterpret_cast<State>(request) | (state & kWoken) | kAnnounced;
+    if (state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed)) break;
+  }
+  return (state & kAnnounced) != 0 ? Added::kAnnounced : Added::kMustPost;
+}
+
+Requests::Added Requests::add(State flag, State state) noexcept {
+  State now = 0;
+  do {
+    if ((state & kClosed) != 0) return Added::kRefused;
+    now = state | flag | kAnnounced;
+    if ((flag & ~state & kWoken) != 0) now |= kWokenLast;
+  } while (!state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed));
+  return (state & kAnnounced) != 0 ? Added::kAnnounced : Added::kMustPost;
+}
+
+RequestList Requests::in_order(State state) noexcept {
+  Request* first = nullptr;
+  for (Request* at = newest(state); at != nullptr;) {
+    Request* const older = std::exchange(at->next, first);
+    first = at;
+    at = older;
+  }
+  return RequestList(first);
+}
+
+// acquire, here and below: pairs with the release of those who added something.
+Requests::Taken Requests::take() noexcept {
+  State state = state_.load(std::memory_order_relaxed);
+  State left = 0;
+  do {
+    left = (state & kClosed) != 0 ? state & (kClosed | kWoken) : 0;
+  } while (!state_.compare_exchange_weak(state, left, std::memory_order_acquire, std::memory_order_relaxed));
+  Taken taken{in_order(state), (state & ~left & kWoken) != 0};
+  if (taken.woken) wake_fence();
+  return taken;
+}
+
+RequestList Requests::take_output() noexcept {
+  State state = state_.load(std::memory_order_relaxed);
+  State left = 0;
+  do {
+    left = state & (kClosed | kAnnounced | kWoken);
+    if ((state & kWoken) != 0) left |= kWokenLast;  // what is sent from now on still leaves behind that wake's output
+  } while (!state_.compare_exchange_weak(state, left, std::memory_order_acquire, std::memory_order_relaxed));
+  return in_order(state);
+}
+
+bool Requests::take_wake() noexcept {
+  const bool woken = (state_.fetch_and(~kWoken, std::memory_order_acquire) & kWoken) != 0;
+  if (woken) wake_fence();
+  return woken;
+}
+
+}  // namespace evio::internal

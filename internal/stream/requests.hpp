@@ -1,0 +1,147 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "evio/bytes.hpp"
+#include "internal/loop/block_pool.hpp"
+#include "internal/stream/wake_fence.hpp"
+
+namespace evio::internal {
+
+/// Bytes that another thread sends: copied in behind the object, or shared. Thread-safety: its owner's.
+struct Request {
+  Request* next = nullptr;
+  Bytes shared;  // empty: the text is what counts
+  std::uint32_t text_size = 0;
+  bool after_wake = false;  // a wake was asked for just before it
+  bool pooled = false;
+
+  /// nullptr when there is no memory. The text is shorter than 4 GiB.
+  static Request* copy(std::string_view text, BlockPool& pool) noexcept;
+  static Request* share(Bytes&& bytes, BlockPool& pool) noexcept;
+  std::string_view text() const noexcept { return {reinterpret_cast<const char*>(this + 1), text_size}; }
+  /// Ends it; its memory goes back to the pool or, when it is not from there, to the system.
+  void recycle(BlockPool::Returned& returned) noexcept {
+    if (!pooled) [[unlikely]]
+      return destroy();
+    if (!shared.empty()) [[unlikely]]
+      shared = {};
+    returned.add(this);
+  }
+  void destroy() noexcept;
+
+ private:
+  static Request* make(std::size_t text_size, BlockPool& pool) noexcept;
+  char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
+};
+
+/// Requests, oldest first. Owns them. Thread-safety: one thread.
+class RequestList {
+ public:
+  RequestList() = default;
+  explicit RequestList(Request* first) noexcept : first_(first) {}
+  RequestList(RequestList&& other) noexcept : first_(std::exchange(other.first_, nullptr)) {}
+  RequestList& operator=(RequestList&& other) noexcept {
+    std::swap(first_, other.first_);
+    return *this;
+  }
+  ~RequestList() {
+    while (!empty()) pop()->destroy();
+  }
+
+  bool empty() const noexcept { return first_ == nullptr; }
+  Request& front() const noexcept { return *first_; }
+  /// The oldest, which is the caller's from now on.
+  [[nodiscard]] Request* pop() noexcept { return std::exchange(first_, first_->next); }
+  /// All of them go back to their loop's pool.
+  void recycle(BlockPool& pool) noexcept {
+    BlockPool::Returned returned(pool);
+    while (!empty()) pop()->recycle(returned);
+  }
+  void append(RequestList more) noexcept;
+
+ private:
+  friend class Requests;
+  Request* first_ = nullptr;
+};
+
+/// What other threads ask of one connection: bytes to send, a wake, its end. It waits here, in the order in which it
+/// was asked for, until the loop takes it. Whoever finds nothing announced posts a note to the loop; who comes before
+/// the loop has looked only adds, so that a flood costs one note.
+///
+/// A stack that any thread pushes onto and the loop takes whole. Nobody ever waits for anybody: what a call has added
+/// when it returns is what the loop's next look finds, wherever other threads have lost their processors meanwhile. So
+/// all sends have one order, whoever made them.
+/// Thread-safety: send(), wake() and close() any thread; the rest the loop's.
+class Requests {
+ public:
+  /// What became of a request: it was refused, as the connection is closing; a note is under way; or the caller must
+  /// post one.
+  enum class Added : std::uint8_t { kRefused, kAnnounced, kMustPost };
+
+  Requests() = default;
+  Requests(const Requests&) = delete;
+  Requests& operator=(const Requests&) = delete;
+  ~Requests() { RequestList(newest(state_.load(std::memory_order_acquire))); }
+
+  /// Takes the request over, in any case.
+  [[nodiscard]] Added send(Request* request) noexcept;
+  [[nodiscard]] Added wake() noexcept;
+  [[nodiscard]] Added close() noexcept { return add(kClosed, state_.load(std::memory_order_relaxed)); }
+
+  /// True once nothing is taken any more: after close() or refuse().
+  /// relaxed: what close() promises holds for those who know that it was called.
+  bool closed() const noexcept { return (state_.load(std::memory_order_relaxed) & kClosed) != 0; }
+  /// The loop asks for nothing: from now on everything is refused.
+  void refuse() noexcept { state_.fetch_or(kClosed, std::memory_order_relaxed); }
+
+  /// True while there are bytes to send. relaxed: as for closed().
+  bool has_output() const noexcept { return newest(state_.load(std::memory_order_relaxed)) != nullptr; }
+  /// True when close() and refuse() were not called, and there is nothing to send: not here, not in what was taken, and
+  /// `other` is nothing.
+  bool open_and_nothing(const RequestList& taken, const void* other) const noexcept {
+    constexpr State kNothing = kAnnounced | kWoken | kWokenLast;
+    return ((state_.load(std::memory_order_relaxed) & ~kNothing) | reinterpret_cast<State>(taken.first_) |
+            reinterpret_cast<State>(other)) == 0;
+  }
+
+  struct Taken {
+    RequestList list;
+    bool woken = false;  // data is to be called: before the first request that is after_wake, or else behind all
+  };
+  /// Everything since the last time, on a note's behalf: from now on whoever asks for something posts a note. What the
+  /// callers of wake() did before is visible from here on. A wake that close() or refuse() came after stays.
+  Taken take() noexcept;
+  /// What there is to send. What else there is, and the note, stay.
+  RequestList take_output() noexcept;
+  /// True when a wake is left, which it is no more.
+  bool take_wake() noexcept;
+
+ private:
+  // A pointer to the newest request, and flags in the bits that its alignment leaves free.
+  using State = std::uintptr_t;
+  static constexpr State kClosed = 1;
+  static constexpr State kAnnounced = 2;  // a note is under way
+  static constexpr State kWoken = 4;      // a wake waits
+  static constexpr State kWokenLast = 8;  // and nothing was sent since
+  static constexpr State kFlags = 15;
+
+  static Request* newest(State state) noexcept { return reinterpret_cast<Request*>(state & ~kFlags); }
+  static RequestList in_order(State state) noexcept;
+  Added add(State flag, State state) noexcept;
+
+  std::atomic<State> state_{0};
+};
+
+inline Requests::Added Requests::wake() noexcept {
+  wake_fence();
+  const State state = state_.load(std::memory_order_relaxed);
+  if (kMayLookFirst && (state & (kWoken | kClosed)) == kWoken) return Added::kAnnounced;
+  return add(kWoken, state);
+}
+
+}  // namespace evio::internal
