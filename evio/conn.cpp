@@ -18,7 +18,7 @@ int Conn::loop_index() const noexcept { return peer_ == nullptr ? 0 : peer_->loo
 
 bool Conn::wake() const { return peer_ != nullptr && peer_->wake(); }
 bool Conn::close() const { return peer_ != nullptr && peer_->close(); }
-bool Conn::send_text(std::string_view x) const { return peer_ != nullptr && peer_->send_text(x); }
+bool Conn::send_text(std::string_view x) const { return peer_ != nullptr && peer_->send_copy(x); }
 
 bool Conn::send_bytes(Bytes x) const {
   // What was lent for a call may leave later than that lasts: it is copied, as a text is.
@@ -35,7 +35,7 @@ bool Conn::send_string(std::string&& x) const {
 }
 
 void Conn::keep(std::unique_ptr<internal::Context> context) const {
-  if (peer_ != nullptr) peer_->keep(std::move(context));
+  if (peer_ != nullptr) peer_->set_context(std::move(context));
 }
 void* Conn::kept(const std::type_info& type) const noexcept { return peer_ == nullptr ? nullptr : peer_->kept(type); }
 

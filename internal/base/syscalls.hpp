@@ -59,12 +59,10 @@ inline ssize_t read(int fd, void* to, std::size_t size) {
 inline ssize_t write(int fd, const void* from, std::size_t size) {
   return retried([&] { return ::write(fd, from, size); });
 }
-// Not retried, for the steady state of a loop, which goes another way after EINTR: nothing has to outlive the call
-// here.
+// Not retried, for the fast path of a loop, which takes another way after EINTR: nothing has to outlive the call here.
 inline ssize_t read_once(int fd, void* to, std::size_t size) { return ::read(fd, to, size); }
-inline ssize_t write_once(int fd, const void* from, std::size_t size) { return ::write(fd, from, size); }
-inline ssize_t writev(int fd, const iovec* parts, int count) {
-  return retried([&] { return ::writev(fd, parts, count); });
+inline ssize_t send_once(int fd, const void* from, std::size_t size, int flags) {
+  return ::send(fd, from, size, flags);
 }
 inline ssize_t send(int fd, const void* from, std::size_t size, int flags) {
   return retried([&] { return ::send(fd, from, size, flags); });

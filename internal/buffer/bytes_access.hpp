@@ -19,7 +19,7 @@ class BytesAccess {
     return std::exchange(bytes.storage_, nullptr);
   }
   /// Points at another run of the same storage.
-  static void point(Bytes& bytes, const char* data, std::size_t size) noexcept {
+  static void set_range(Bytes& bytes, const char* data, std::size_t size) noexcept {
     bytes.data_ = data;
     bytes.size_ = size;
   }

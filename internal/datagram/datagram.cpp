@@ -79,9 +79,9 @@ void DatagramRoute::address(msghdr& message) noexcept {
   message.msg_controllen = control_size;
 }
 
-bool Datagram::send_text(std::string_view text) {
+bool Datagram::send_copy(std::string_view bytes) {
   DatagramRoute route = route_;
-  iovec part{const_cast<char*>(text.data()), text.size()};
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -89,8 +89,8 @@ bool Datagram::send_text(std::string_view text) {
   return queue().on_loop_thread() ? socket_->send(message) : port_->send(message);
 }
 
-void Datagram::renew(std::uint64_t id, Addr local, const DatagramRoute& route) {
-  Endpoint::renew(id, std::move(local), route.peer.to_addr(Network::kUdp));
+void Datagram::reset(std::uint64_t id, Addr local, const DatagramRoute& route) {
+  Endpoint::reset(id, std::move(local), route.peer.to_addr(Network::kUdp));
   route_ = route;
 }
 

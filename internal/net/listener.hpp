@@ -18,7 +18,7 @@ class Listener {
   struct Socket {
     FileDescriptor fd;
     Addr addr;
-    bool any_address = false;
+    bool is_wildcard = false;
     int loop = kEveryLoop;
   };
   static constexpr int kEveryLoop = -1;

@@ -5,19 +5,19 @@
 
 namespace evio::internal {
 
-Request* Request::make(std::size_t text_size, BlockPool& pool) noexcept {
-  const bool pooled = text_size <= BlockPool::kBlock - sizeof(Request);
-  void* const memory = pooled ? pool.get() : ::operator new(sizeof(Request) + text_size, std::nothrow);
+Request* Request::make(std::size_t size, BlockPool& pool) noexcept {
+  const bool pooled = size <= BlockPool::kBlock - sizeof(Request);
+  void* const memory = pooled ? pool.get() : ::operator new(sizeof(Request) + size, std::nothrow);
   if (memory == nullptr) return nullptr;
   auto* const request = new (memory) Request;
   request->pooled = pooled;
-  request->text_size = static_cast<std::uint32_t>(text_size);
+  request->size = static_cast<std::uint32_t>(size);
   return request;
 }
 
-Request* Request::copy(std::string_view text, BlockPool& pool) noexcept {
-  Request* const request = make(text.size(), pool);
-  if (request != nullptr) std::memcpy(request->data(), text.data(), text.size());
+Request* Request::copy(std::string_view from, BlockPool& pool) noexcept {
+  Request* const request = make(from.size(), pool);
+  if (request != nullptr) std::memcpy(request->data(), from.data(), from.size());
   return request;
 }
 
@@ -46,24 +46,24 @@ Requests::Added Requests::send(Request* request) noexcept {
   for (;;) {
     if ((state & kClosed) != 0) {
       request->destroy();
-      return Added::kRefused;
+      return Added::kClosed;
     }
     request->next = newest(state);
     request->after_wake = (state & kWokenLast) != 0;
     const State now = reinterpret_cast<State>(request) | (state & kWoken) | kAnnounced;
     if (state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed)) break;
   }
-  return (state & kAnnounced) != 0 ? Added::kAnnounced : Added::kMustPost;
+  return (state & kAnnounced) != 0 ? Added::kQueued : Added::kMustPost;
 }
 
 Requests::Added Requests::add(State flag, State state) noexcept {
   State now = 0;
   do {
-    if ((state & kClosed) != 0) return Added::kRefused;
+    if ((state & kClosed) != 0) return Added::kClosed;
     now = state | flag | kAnnounced;
     if ((flag & ~state & kWoken) != 0) now |= kWokenLast;
   } while (!state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed));
-  return (state & kAnnounced) != 0 ? Added::kAnnounced : Added::kMustPost;
+  return (state & kAnnounced) != 0 ? Added::kQueued : Added::kMustPost;
 }
 
 RequestList Requests::in_order(State state) noexcept {
