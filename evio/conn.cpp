@@ -18,11 +18,11 @@ int Conn::loop_index() const noexcept { return peer_ == nullptr ? 0 : peer_->loo
 
 bool Conn::wake() const { return peer_ != nullptr && peer_->wake(); }
 bool Conn::close() const { return peer_ != nullptr && peer_->close(); }
-bool Conn::send_text(std::string_view x) const { return peer_ != nullptr && peer_->send_text(x); }
+bool Conn::send_copy(std::string_view x) const { return peer_ != nullptr && peer_->send_text(x); }
 
 bool Conn::send_bytes(Bytes x) const {
-  // What was lent for a call may leave later than that lasts: it is copied, as a text is.
-  if (internal::BytesAccess::is_borrowed(x)) return send_text(x);
+  // Borrowed bytes are valid only during the current callback, and may be sent later than that.
+  if (internal::BytesAccess::is_borrowed(x)) return send_copy(x);
   return peer_ != nullptr && peer_->send(std::move(x));
 }
 
@@ -34,10 +34,12 @@ bool Conn::send_string(std::string&& x) const {
   }
 }
 
-void Conn::keep(std::unique_ptr<internal::Context> context) const {
+void Conn::store_context(std::unique_ptr<internal::Context> context) const {
   if (peer_ != nullptr) peer_->keep(std::move(context));
 }
-void* Conn::kept(const std::type_info& type) const noexcept { return peer_ == nullptr ? nullptr : peer_->kept(type); }
+void* Conn::find_context(const std::type_info& type) const noexcept {
+  return peer_ == nullptr ? nullptr : peer_->kept(type);
+}
 
 std::strong_ordering operator<=>(const Conn& a, const Conn& b) noexcept {
   if (const auto by_id = a.id() <=> b.id(); by_id != 0) return by_id;
