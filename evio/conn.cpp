@@ -37,7 +37,7 @@ bool Conn::send_string(std::string&& x) const {
 void Conn::store_context(std::unique_ptr<internal::Context> context) const {
   if (peer_ != nullptr) peer_->keep(std::move(context));
 }
-void* Conn::find_context(const std::type_info& type) const noexcept {
+void* Conn::find_context(const internal::TypeId& type) const noexcept {
   return peer_ == nullptr ? nullptr : peer_->kept(type);
 }
 

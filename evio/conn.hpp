@@ -8,11 +8,11 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <typeinfo>
 #include <utility>
 
 #include "evio/addr.hpp"
 #include "evio/bytes.hpp"
+#include "evio/detail/context.hpp"
 #include "evio/detail/share_policy.hpp"
 
 namespace evio {
@@ -20,19 +20,6 @@ namespace evio {
 namespace internal {
 class Endpoint;
 class EndpointAccess;
-
-/// A value of a type only its owner knows: what a connection keeps for its user.
-struct Context {
-  virtual ~Context() = default;
-  virtual void* value(const std::type_info& type) noexcept = 0;
-};
-
-template <class T>
-struct ContextOf final : Context {
-  explicit ContextOf(T value) : held(std::move(value)) {}
-  void* value(const std::type_info& type) noexcept override { return type == typeid(T) ? &held : nullptr; }
-  T held;
-};
 }  // namespace internal
 
 /// A small handle to one connection. Copy it freely and keep it as long as you like, even in the connection's own
@@ -94,11 +81,11 @@ class Conn {
   bool send(const char* x) const { return send_copy(internal::view_of(x)); }
   /// @overload
   bool send(const std::string& x) const { return send_copy(x); }
-  /// Queues x as above. A string of 1 KiB or more is taken over, not copied.
+  /// Queues x as above. A large string is taken over, not copied.
   bool send(std::string&& x) const;
-  /// Queues x as above. The Bytes are shared, not copied, unless they are few.
+  /// Queues x as above. Large Bytes are shared, not copied.
   bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
-  /// Queues x as above. The Bytes are taken over, not copied, unless they are few.
+  /// Queues x as above. Large Bytes are taken over, not copied.
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
 
   /// Closes the connection once all its output has been sent, as Action::Close does. A peer that does not read can
@@ -118,7 +105,7 @@ class Conn {
   static void retain(internal::Endpoint* peer) noexcept;
   static void release(internal::Endpoint* peer) noexcept;
   void store_context(std::unique_ptr<internal::Context> context) const;
-  void* find_context(const std::type_info& type) const noexcept;
+  void* find_context(const internal::TypeId& type) const noexcept;
   bool send_copy(std::string_view x) const;
   bool send_bytes(Bytes x) const;
   bool send_string(std::string&& x) const;
@@ -146,7 +133,7 @@ void Conn::set_context(T value) const {
 
 template <class T>
 T* Conn::context() const noexcept {
-  return static_cast<T*>(find_context(typeid(T)));
+  return static_cast<T*>(find_context(internal::type_id<std::remove_cv_t<T>>()));
 }
 
 inline bool Conn::send(std::string&& x) const {

@@ -9,7 +9,7 @@ namespace evio {
 /// The result of an operation: success, which is the default, or a std::error_code and a message that names the call
 /// and the address, as in "listen tcp://127.0.0.1:80: bind: Permission denied".
 /// Thread-safety: a plain value.
-class Error {
+class [[nodiscard]] Error {
  public:
   /// No error.
   Error() = default;

@@ -50,6 +50,8 @@ class InputStream {
   void feed(const In& in, Consume&& consume);
 
  private:
+  template <bool kBytes, class Consume>
+  static void offer(Bytes& rest, Consume& consume);
   Bytes join(const Bytes& packet);
   void keep(const Bytes& rest);
   void forget() noexcept;
@@ -69,23 +71,32 @@ void InputStream::feed(const In& in, Consume&& consume) {
   } else {
     rest = join(Bytes::literal(std::string_view(in)));  // valid during this call only: keep() copies it
   }
+#ifdef __cpp_exceptions
   try {
-    while (!rest.empty()) {
-      std::size_t used = 0;
-      if constexpr (kBytes) {
-        used = static_cast<std::size_t>(std::invoke(consume, std::as_const(rest)));
-      } else {
-        const std::string_view unread = rest.view();
-        used = static_cast<std::size_t>(std::invoke(consume, unread));
-      }
-      if (used == 0) break;
-      rest.remove_prefix(used);
-    }
+    offer<kBytes>(rest, consume);
   } catch (...) {
     keep(rest);
     throw;
   }
+#else
+  offer<kBytes>(rest, consume);
+#endif
   keep(rest);
+}
+
+template <bool kBytes, class Consume>
+void InputStream::offer(Bytes& rest, Consume& consume) {
+  while (!rest.empty()) {
+    std::size_t used = 0;
+    if constexpr (kBytes) {
+      used = static_cast<std::size_t>(std::invoke(consume, std::as_const(rest)));
+    } else {
+      const std::string_view unread = rest.view();
+      used = static_cast<std::size_t>(std::invoke(consume, unread));
+    }
+    if (used == 0) break;
+    rest.remove_prefix(used);
+  }
 }
 
 }  // namespace evio

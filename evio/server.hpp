@@ -9,8 +9,9 @@
 namespace evio {
 
 namespace internal {
+class ServerAccess;
 class ServerState;
-}
+}  // namespace internal
 
 /// A copyable handle to a running server, passed to `serving`. A default-constructed Server refers to no server: it has
 /// no addresses and no loops, and shutdown() does nothing.
@@ -19,8 +20,6 @@ class Server {
  public:
   /// Refers to no server.
   Server() = default;
-  /// For evio's own use.
-  explicit Server(std::shared_ptr<internal::ServerState> state) noexcept : state_(std::move(state)) {}
 
   /// The addresses listened on, in the order given to serve(), with the real port in place of port 0.
   /// The reference is valid as long as any handle to this server exists.
@@ -33,6 +32,9 @@ class Server {
   void shutdown() const noexcept;
 
  private:
+  friend class internal::ServerAccess;
+  explicit Server(std::shared_ptr<internal::ServerState> state) noexcept : state_(std::move(state)) {}
+
   std::shared_ptr<internal::ServerState> state_;
 };
 

@@ -21,7 +21,7 @@ class Endpoint : public RefCounted {
   virtual bool send_text(std::string_view text) = 0;
   virtual bool close() = 0;
   virtual void keep(std::unique_ptr<Context> context) = 0;
-  void* kept(const std::type_info& type) const noexcept { return context_ ? context_->value(type) : nullptr; }
+  void* kept(const TypeId& type) const noexcept { return context_ ? context_->find(type) : nullptr; }
 
   std::uint64_t id() const noexcept { return id_; }
   int addr_index() const noexcept { return addr_index_; }

@@ -9,6 +9,7 @@
 #include "internal/base/sigpipe.hpp"
 #include "internal/net/address_spec.hpp"
 #include "internal/server/loop_threads.hpp"
+#include "internal/server/server_access.hpp"
 
 namespace evio::internal {
 namespace {
@@ -120,7 +121,7 @@ Error Engine::connect(Loop& loop, int index) {
 
 // False when `serving` asked for an end before the beginning.
 bool Engine::serving() {
-  if (events_.serving && events_.serving(Server(server_)) == Action::Shutdown) return false;
+  if (events_.serving && events_.serving(ServerAccess::handle(server_)) == Action::Shutdown) return false;
   return !server_->shutting_down();
 }
 
