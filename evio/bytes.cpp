@@ -1,6 +1,7 @@
 #include "evio/bytes.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "internal/buffer/buffer.hpp"
 #include "internal/buffer/bytes_access.hpp"

@@ -1,6 +1,7 @@
 #include "evio/conn.hpp"
 
 #include <new>
+#include <utility>
 
 #include "internal/buffer/bytes_access.hpp"
 #include "internal/loop/endpoint.hpp"

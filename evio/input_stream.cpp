@@ -1,6 +1,7 @@
 #include "evio/input_stream.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "internal/base/sanitizer.hpp"
 #include "internal/buffer/buffer.hpp"
