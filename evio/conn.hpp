@@ -81,16 +81,16 @@ class Conn {
   bool send(const char* x) const { return send_copy(internal::view_of(x)); }
   /// @overload
   bool send(const std::string& x) const { return send_copy(x); }
-  /// Queues x as above. A large string is taken over, not copied.
+  /// The same as send(std::string_view), but a large string is taken over, not copied.
   bool send(std::string&& x) const;
-  /// Queues x as above. Large Bytes are shared, not copied.
+  /// The same as send(std::string_view), but large Bytes are shared, not copied.
   bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
-  /// Queues x as above. Large Bytes are taken over, not copied.
+  /// The same as send(std::string_view), but large Bytes are taken over, not copied.
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
 
   /// Closes the connection once all its output has been sent, as Action::Close does. A peer that does not read can
-  /// delay that. `data` is not called any more. Returns false if the connection is closing or closed already. May be
-  /// called from any thread; runs no callback inline, so the caller may hold locks.
+  /// delay that. `data` is not called any more. Returns false if the connection is already closing or closed.
+  /// May be called from any thread; runs no callback inline, so the caller may hold locks.
   bool close() const;
 
   /// The same connection.

@@ -74,9 +74,9 @@ struct Events {
   /// Called once per batch of output from callbacks and send(), before any of it is written, on the loop that will
   /// write it. Not called for send() on a datagram's Conn, which writes at once.
   std::function<void()> pre_write = nullptr;
-  /// Called when input has arrived and, with empty `in`, after wake(); on the connection's loop. A view of `in` is
-  /// valid until this callback returns, a copy of `in` for as long as it exists (but see Options::reuse_input_buffer).
-  /// A handler may declare `in` as std::string_view.
+  /// Called on the connection's loop when input has arrived and, with empty `in`, after wake(). A view of `in` is valid
+  /// until this callback returns, a copy of `in` for as long as it exists (but see Options::reuse_input_buffer). A
+  /// handler may declare `in` as std::string_view.
   std::function<Action(Conn& conn, const Bytes& in, Output& out)> data = nullptr;
   /// Called on loop 0 right after `serving`, then `delay` after it returns. `delay` is 0 on entry; 0 or less means the
   /// next loop iteration. Shutdown is the only action with an effect.
