@@ -21,7 +21,7 @@ class Endpoint : public NoteTarget {
   virtual bool close() = 0;
 
   virtual void set_context(std::unique_ptr<Context> context) = 0;
-  void* kept(const std::type_info& type) const noexcept { return context_ ? context_->value(type) : nullptr; }
+  void* find_context(const TypeId& type) const noexcept { return context_ ? context_->find(type) : nullptr; }
 
   std::uint64_t id() const noexcept { return id_; }
   int addr_index() const noexcept { return addr_index_; }
@@ -67,10 +67,10 @@ class EndpointAccess {
   /// Takes the reference over.
   static Conn handle(RefPtr<Endpoint> endpoint) noexcept {
     Conn conn;
-    conn.peer_ = endpoint.detach();
+    conn.endpoint_ = endpoint.detach();
     return conn;
   }
-  static Endpoint* endpoint(const Conn& conn) noexcept { return conn.peer_; }
+  static Endpoint* endpoint(const Conn& conn) noexcept { return conn.endpoint_; }
 };
 
 }  // namespace evio::internal

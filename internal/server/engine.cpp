@@ -7,6 +7,7 @@
 
 #include "internal/base/resource_limit.hpp"
 #include "internal/net/address_spec.hpp"
+#include "internal/server/server_access.hpp"
 #include "internal/server/worker_threads.hpp"
 
 namespace evio::internal {
@@ -117,7 +118,7 @@ std::error_code Engine::assign(Worker& worker, Listener& listener, Listener::Soc
 
 // False when `serving` asked for an end before the beginning.
 bool Engine::serving() {
-  if (events_.serving && events_.serving(Server(server_)) == Action::Shutdown) return false;
+  if (events_.serving && events_.serving(ServerAccess::handle(server_)) == Action::Shutdown) return false;
   return !server_->shutting_down();
 }
 
