@@ -5,14 +5,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
+#include <utility>
+
+#include "evio/detail/ref_counted.hpp"
 
 namespace evio {
 
 namespace internal {
 class AddrAccess;
-}
+
+/// The path of a unix socket, shared by the copies of its Addr.
+struct SharedPath final : RefCounted {
+  explicit SharedPath(std::string given) noexcept : text(std::move(given)) {}
+  const std::string text;
+};
+}  // namespace internal
 
 /// The address of a listener, or of one end of a connection. A default-constructed Addr is empty in every part.
 /// Thread-safety: a plain value.
@@ -30,7 +38,7 @@ class Addr {
   int port() const noexcept { return port_; }
   /// The path of a unix socket; empty if that end is not bound, which is usual for a client.
   /// An abstract name (unix(7)) begins with '@'.
-  std::string path() const { return path_ == nullptr ? std::string() : *path_; }
+  std::string path() const { return path_ ? path_->text : std::string(); }
   /// The form Go prints: "127.0.0.1:80", "[::1]:80", a path.
   std::string to_string() const;
 
@@ -50,7 +58,7 @@ class Addr {
   std::uint16_t port_ = 0;
   Network network_ = Network::kNone;
   bool is_v6_ = false;
-  std::shared_ptr<const std::string> path_;
+  internal::RefPtr<internal::SharedPath> path_;
 };
 
 }  // namespace evio

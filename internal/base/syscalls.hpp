@@ -45,8 +45,8 @@ inline int fcntl(int fd, int command, int value) { return ::fcntl(fd, command, v
   errno = failure;
   return moved;
 }
-// A process may be started without a standard stream (`2>&-`). Whoever then gets its number gets what the program
-// writes there: a descriptor of the library is moved out of the way.
+// A process may be started without a standard stream (`2>&-`). A descriptor that got its number would get what the
+// program writes there: those of the library are moved out of the way.
 inline int above_standard(int fd) {
   if (static_cast<unsigned>(fd) > STDERR_FILENO) [[likely]]  // -1 too
     return fd;
@@ -117,7 +117,7 @@ inline int pipe2(int ends[2], int flags) {
 }
 inline int ioctl(int fd, unsigned long request, int* value) { return ::ioctl(fd, request, value); }
 
-// Its caller moves it above 2: if that fails, a file that was created here must not be left behind.
+// Its caller moves it above 2: if that fails, a file that was created here must be removed.
 inline int open(const char* path, int flags, mode_t mode) {
   return retried([&] { return ::open(path, flags, mode); });
 }

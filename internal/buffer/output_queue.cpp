@@ -44,8 +44,8 @@ void OutputQueue::add_copy(std::string_view bytes) {
   if (fits == bytes.size()) tail_used_ += fits;
 }
 
-// A part of its own for the text, with room behind it where there is text already: as much as there was last time and
-// as much again, so that many small ones share a buffer and a few do not take a large one.
+// A new part for the bytes, with room after them if a copy came before: twice the room of the last one, so that many
+// small copies share a buffer and a few do not take a large one.
 void OutputQueue::add_buffer(std::string_view bytes) {
   constexpr std::size_t kLargest = 16 * 1024 - sizeof(Buffer);
   const std::size_t room = tail_ ? std::min(kLargest, std::max(kLittle, 2 * tail_->capacity())) : 0;
@@ -63,7 +63,7 @@ void OutputQueue::add(Bytes bytes) {
   close_tail();
 }
 
-// No more text comes behind the one before the last part.
+// Nothing more is added to the part before the last one.
 void OutputQueue::close_tail() noexcept {
   if (!tail_) return;
   tail_ = {};

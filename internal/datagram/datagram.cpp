@@ -45,7 +45,7 @@ Addr DatagramRoute::read(msghdr& received, const Addr& bound) {
   return local.to_addr(Network::kUdp);
 }
 
-// ipi_addr is the address the datagram came to; ipi_spec_dst the same or, as no one can answer from a broadcast
+// ipi_addr is the address the datagram came to; ipi_spec_dst the same or, as nothing can be sent from a broadcast
 // address, this host's own.
 void DatagramRoute::use(const in_pktinfo& info, SocketAddress& local) {
   local.v4 = {};
@@ -62,7 +62,7 @@ void DatagramRoute::use(const in6_pktinfo& info, SocketAddress& local) {
   local.v6.sin6_addr = info.ipi6_addr;
   if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) local.v6.sin6_scope_id = info.ipi6_ifindex;
   in6_pktinfo answer{};
-  // Elsewhere routing chooses the interface; and no one can answer from a group's address: there it chooses that too.
+  // Elsewhere routing chooses the interface; and nothing can be sent from a group's address: routing chooses that too.
   answer.ipi6_ifindex = local.v6.sin6_scope_id;
   if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) {
     answer.ipi6_ifindex = info.ipi6_ifindex;

@@ -22,8 +22,8 @@ void DatagramSocket::renew_input(Slot& slot) {
   slot.input = BytesAccess::make(slot.block->data(), 0, RefPtr<Storage>(block.detach()));
 }
 
-// Not where someone has kept the datagram before; and under AddressSanitizer never, so that a view that was kept is one
-// of freed memory.
+// Not if a handler has kept the previous datagram; and under AddressSanitizer never, so that a view that was kept is
+// one of freed memory.
 bool DatagramSocket::may_be_reused(const Slot& slot) noexcept {
   return kAddressSanitizer ? slot.block != nullptr : slot.block->unshared();
 }
@@ -117,7 +117,7 @@ Sent DatagramSocket::answer() noexcept {
       blocked_ = true;
       return Sent::kBlocked;
     }
-    // An answer that cannot be sent, being too large or to nowhere, is lost as datagrams are; those behind it are not.
+    // An answer that cannot be sent, being too large or to nowhere, is lost as datagrams are; those after it are not.
     const std::size_t last = sent < 0 ? 0 : static_cast<std::size_t>(sent) - 1;
     for (std::size_t i = 0; i <= last; ++i) slots_[from[i]].output.clear();
     answered_ = from[last] + 1;

@@ -35,7 +35,7 @@ class DatagramSocket {
 
   /// Takes in a batch; the one before must be answered. Returns how many datagrams; 0 when there is none, which leaves
   /// errno. Throws std::bad_alloc.
-  /// `first_id` is asked for their numbers.
+  /// `first_id` gives their numbers.
   template <class FirstId>
   std::size_t receive(FirstId first_id) {
     const std::size_t count = receive_raw();
@@ -57,21 +57,21 @@ class DatagramSocket {
   /// Sends what answers there are, in order, and makes room for the next batch when that is all. kBlocked: later.
   Sent answer() noexcept;
   bool blocked() const noexcept { return blocked_; }
-  /// The batch is done with: input that no one kept is read into again.
+  /// The batch is finished: input that nobody kept is read into again.
   void recycle() noexcept;
 
-  /// Sends one datagram, behind the answers of a batch in hand when called in one of its callbacks.
+  /// Sends one datagram; in a callback, after the answers that the batch has so far.
   bool send(const msghdr& message) noexcept;
 
  private:
   // The largest datagram there is, and a byte more so that it is seen to be whole.
   static constexpr std::size_t kLargest = 64 * 1024;
 
-  // As many pieces as an Output of that size can have: shared ones, and text in between.
+  // As many pieces as an Output of that size can have: shared ones, and copied bytes in between.
   static constexpr std::size_t kParts = 2 * (kLargest / kShareInOutput) + 1;
 
   struct Slot {
-    Bytes input;  // holds the block
+    Bytes input;  // owns the buffer
     Buffer* block = nullptr;
     Output output;
     DatagramRoute route;

@@ -55,7 +55,7 @@ void NoteQueue::post(Signal signal) noexcept {
 }
 
 bool NoteQueue::enter() noexcept {
-  // acquire: what a producer does inside stays behind this.
+  // acquire: what a producer does inside comes after this.
   if ((state_.fetch_add(kProducer, std::memory_order_acquire) & kClosed) == 0) return true;
   leave();
   return false;

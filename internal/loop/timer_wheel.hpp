@@ -80,7 +80,7 @@ class TimerWheel {
   void disarm(Timer& timer) noexcept;
   /// When run() should be called next: not after the first timer is due. kNever when there is none.
   TimePoint next() noexcept;
-  /// Runs the timers that are due. One that is armed meanwhile waits for the next run().
+  /// Runs the timers that are due. One that a timer arms waits for the next run().
   void run(TimePoint now) noexcept;
 
  private:

@@ -130,7 +130,7 @@ Error Listener::open_group(const AddressSpec& spec, SocketAddress address, int c
   return {};
 }
 
-// While the group was growing the kernel spread the peers over fewer sockets: what has come meanwhile could be
+// While the group was growing the kernel spread the peers over fewer sockets: what arrived then could be
 // overtaken by what the same peer sends now.
 void Listener::forget_early_datagrams() {
   constexpr int kMost = 50'000;  // more than wait anywhere; no flood may hold up the start for ever

@@ -25,7 +25,7 @@ class Listener {
 
   Listener() = default;
 
-  /// Binds and listens. An error names the address and leaves nothing behind.
+  /// Binds and listens. An error names the address and leaves nothing open.
   Error open(const AddressSpec& spec, int loops);
   /// Connecting fails from now on, and a unix path is free again. Loops may still watch the sockets.
   void refuse_newcomers() noexcept;

@@ -41,7 +41,7 @@ Engine::Engine(Events events)
     : events_(std::move(events)),
       num_loops_(count_loops(events_.num_loops)),
       server_(std::make_shared<ServerState>(events_.load_balance, num_loops_)) {
-  // A call of an empty function would throw; asking whether it is empty would cost every message a look.
+  // An empty function must not be called, and a check for each message would cost every message.
   if (!events_.data) events_.data = [](Conn&, const Bytes&, Output&) { return Action::None; };
 }
 
@@ -116,7 +116,7 @@ std::error_code Engine::assign(Worker& worker, Listener& listener, Listener::Soc
   return worker.listen(listener, socket, addr_index, workers_);
 }
 
-// False when `serving` asked for an end before the beginning.
+// False when `serving` returned Shutdown.
 bool Engine::serving() {
   if (events_.serving && events_.serving(ServerAccess::handle(server_)) == Action::Shutdown) return false;
   return !server_->shutting_down();

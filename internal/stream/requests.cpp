@@ -38,8 +38,8 @@ void RequestList::append(RequestList more) noexcept {
   *end = std::exchange(more.first_, nullptr);
 }
 
-// release, here and in add(): who takes a request, or a wake, sees what was done before it. A later change by another
-// thread does not break that, as it is a read-modify-write, too ([intro.races], release sequence).
+// release, here and in add(): the loop that takes a request, or a wake, sees what was done before it. A later change by
+// another thread does not break that, as it is a read-modify-write, too ([intro.races], release sequence).
 Requests::Added Requests::send(Request* request) noexcept {
   static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ > kFlags, "the flags lie in the low bits of a Request's address");
   State state = state_.load(std::memory_order_relaxed);
@@ -93,7 +93,7 @@ RequestList Requests::take_output() noexcept {
   State left = 0;
   do {
     left = state & (kClosed | kAnnounced | kWoken);
-    if ((state & kWoken) != 0) left |= kWokenLast;  // what is sent from now on still leaves behind that wake's output
+    if ((state & kWoken) != 0) left |= kWokenLast;  // what is sent from now on still leaves after that wake's output
   } while (!state_.compare_exchange_weak(state, left, std::memory_order_acquire, std::memory_order_relaxed));
   return in_order(state);
 }

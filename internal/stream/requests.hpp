@@ -12,15 +12,15 @@
 
 namespace evio::internal {
 
-/// Bytes that another thread sends: copied in behind the object, or shared. Thread-safety: its owner's.
+/// Bytes that another thread sends: copied, into the memory after the object, or shared. Thread-safety: its owner's.
 struct Request {
   Request* next = nullptr;
-  Bytes shared;  // empty: the text is what counts
+  Bytes shared;  // empty if they were copied
   std::uint32_t size = 0;
-  bool after_wake = false;  // a wake was asked for just before it
+  bool after_wake = false;  // a wake came just before it
   bool pooled = false;
 
-  /// nullptr when there is no memory. The text is shorter than 4 GiB.
+  /// nullptr when there is no memory. The bytes are fewer than 4 GiB.
   static Request* copy(std::string_view from, BlockPool& pool) noexcept;
   static Request* share(Bytes&& bytes, BlockPool& pool) noexcept;
   std::string_view bytes() const noexcept { return {reinterpret_cast<const char*>(this + 1), size}; }
@@ -110,7 +110,7 @@ class Requests {
 
   struct Taken {
     RequestList list;
-    bool woken = false;  // data is to be called: before the first request that is after_wake, or else behind all
+    bool woken = false;  // data is to be called: before the first request that is after_wake, or else after all
   };
   /// Everything since the last time, on a note's behalf: from now on whoever asks for something posts a note. What the
   /// callers of wake() did before is visible from here on. A wake that close() or refuse() came after stays.

@@ -109,7 +109,7 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   Interest wanted_interest() const noexcept;
   Step update_interest();
   Step write_failed(int err);
-  Step callback_threw() noexcept;
+  Step callback_threw();
   Step out_of_memory() noexcept;
 
   // stream_close.cpp: the end
@@ -181,6 +181,7 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   bool output_lost_ = false;  // for want of memory: nothing may leave any more
   std::uint8_t looks_without_progress_ = 0;
   Transport transport_;
+  int unacknowledged_ = 0;  // at the last look
   Requests requests_;
   RequestList requested_;  // taken from there, and not in the output yet
   StreamHost& host_;
@@ -188,7 +189,6 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   Conn handle_;  // what callbacks get
   std::unique_ptr<Error> failure_;
   TimePoint linger_until_{};
-  int unacknowledged_ = 0;
 };
 
 using StreamList = IntrusiveList<Stream, Endpoint>;

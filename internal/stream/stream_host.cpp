@@ -20,7 +20,9 @@ bool StreamHost::call_pre_write() noexcept {
 
 void StreamHost::add_lingering(Stream& stream) noexcept {
   lingering_.add(stream);
-  if (!linger_timer_.armed()) loop_.timers().arm(linger_timer_, stream.linger_until());
+  TimerWheel& timers = loop_.timers();
+  if (!linger_timer_.armed()) timers.arm(linger_timer_, stream.linger_until());
+  if (loop_.stopping() && !look_timer_.armed()) timers.arm(look_timer_, Timer::Clock::now() + kLook);
 }
 
 void StreamHost::on_linger_timer(TimePoint now) noexcept {
@@ -48,7 +50,7 @@ void StreamHost::close_acknowledged(TimePoint now) noexcept {
     lingering_.remove(stream);
     stream.end_linger();
   });
-  loop_.timers().arm(look_timer_, now + kLook);
+  if (!lingering_.empty()) loop_.timers().arm(look_timer_, now + kLook);
 }
 
 void StreamHost::end() noexcept {

@@ -17,8 +17,7 @@ class StreamHost {
  public:
   using TimePoint = Timer::TimePoint;
 
-  StreamHost(Loop& loop, const Events& events, ServerControl& server) noexcept
-      : events_(events), loop_(loop), server_(server) {}
+  StreamHost(Loop& loop, const Events& events, ServerControl& server) : events_(events), loop_(loop), server_(server) {}
   ~StreamHost();
   StreamHost(const StreamHost&) = delete;
   StreamHost& operator=(const StreamHost&) = delete;
@@ -47,7 +46,7 @@ class StreamHost {
   // The kernel does not report that a peer has acknowledged everything: a loop that shuts down looks this often.
   static constexpr std::chrono::milliseconds kLook{10};
 
-  // There always is a `data`: see Engine. So the compiler need not look whether it is empty.
+  // There always is a `data`: see Engine. This spares the compiler's own check.
   Action call_data(Conn& conn, const Bytes& in) {
     if (!events_.data) __builtin_unreachable();
     return events_.data(conn, in, out_);

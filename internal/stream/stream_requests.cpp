@@ -72,7 +72,8 @@ void Stream::on_flush() noexcept {
   if (is_open()) finish_requests();
 }
 
-// In the order of the calls. What comes meanwhile has a note of its own: one data call, however often others wake it.
+// In the order of the calls. What is added from here on has a note of its own: a wake gets one data call, however often
+// others repeat it.
 void Stream::on_request() noexcept {
   EVIO_ASSERT(on_loop());
   take_requests();

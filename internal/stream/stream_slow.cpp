@@ -121,7 +121,7 @@ Stream::Step Stream::write_failed(int err) {
 }
 
 // An exception left `opened` or `data`: what that call has added is dropped, what was added before is sent.
-Stream::Step Stream::callback_threw() noexcept {
+Stream::Step Stream::callback_threw() {
   host_.out_.clear();
   host_.input_.done();
   fail(current_exception_error());
