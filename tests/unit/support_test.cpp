@@ -1,4 +1,4 @@
-// What the tests themselves rely on: what Baseline calls left behind, and what counts as asleep.
+// What the tests themselves rely on: what Baseline calls left behind, what counts as asleep, which modes there are.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -6,10 +6,16 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/baseline.hpp"
+#include "tests/support/datagram_fixture.hpp"
+#include "tests/support/mode.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sync.hpp"
 #include "tests/support/unique_fd.hpp"
@@ -72,6 +78,66 @@ TEST(SleepThroughTest, IsTrueOfThreadsThatSleepAndOfNoOther) {
   dozer.join();
   over.open();
   sleeper.join();
+}
+
+class ModesTest : public testing::Test {
+ protected:
+  ModesTest() {
+    if (const char* value = std::getenv("EVIO_TEST_MODES")) before_ = value;
+  }
+  ~ModesTest() override {
+    if (before_) choose(*before_);
+  }
+  static void choose(const std::string& value) { ::setenv("EVIO_TEST_MODES", value.c_str(), 1); }
+
+  // What occurs in them, as "tcp", "1", "epoll".
+  static std::set<std::string> parts(const std::vector<Mode>& modes) {
+    std::set<std::string> all;
+    for (const Mode& mode : modes) {
+      all.insert(mode.is_tcp() ? "tcp" : "unix");
+      all.insert(std::to_string(mode.loops));
+      all.insert(mode.poller == PollerKind::kEpoll ? "epoll" : "portable");
+    }
+    return all;
+  }
+
+ private:
+  std::optional<std::string> before_;
+};
+
+using Parts = std::set<std::string>;
+
+TEST_F(ModesTest, EachPartOccursByDefault) {
+  choose("");
+  EXPECT_EQ(all_modes().size(), 3u);
+  EXPECT_EQ(parts(all_modes()), (Parts{"tcp", "unix", "1", "4", "epoll", "portable"}));
+  EXPECT_EQ(parts(modes_of({1, 4})), (Parts{"tcp", "unix", "1", "4", "epoll", "portable"}));
+  EXPECT_EQ(parts(modes_of({5})), (Parts{"tcp", "unix", "5", "epoll", "portable"}));
+  EXPECT_EQ(parts(modes_of({-1})), (Parts{"tcp", "unix", "-1", "epoll", "portable"}));
+  EXPECT_EQ(parts(modes_of(Network::kUnix)), (Parts{"unix", "1", "4", "epoll", "portable"}));
+  EXPECT_EQ(parts(modes_of(Network::kTcp, {1})), (Parts{"tcp", "1", "epoll", "portable"}));
+  EXPECT_EQ(all_datagram_modes().size(), 4u);
+}
+
+TEST_F(ModesTest, MoreHasALoopForEachProcessor) {
+  choose("more");
+  EXPECT_EQ(all_modes().size(), 4u);
+  EXPECT_EQ(parts(all_modes()), (Parts{"tcp", "unix", "1", "4", "-1", "epoll", "portable"}));
+  EXPECT_EQ(parts(modes_of(Network::kTcp)), (Parts{"tcp", "1", "4", "-1", "epoll", "portable"}));
+  EXPECT_EQ(parts(modes_of({1, 4})), (Parts{"tcp", "unix", "1", "4", "epoll", "portable"}));
+  EXPECT_EQ(all_datagram_modes().size(), 5u);
+}
+
+TEST_F(ModesTest, AllIsEveryCombination) {
+  choose("all");
+  EXPECT_EQ(all_modes().size(), 12u);
+  EXPECT_EQ(modes_of(Network::kTcp, {1, 4}).size(), 4u);
+  EXPECT_EQ(all_datagram_modes().size(), 16u);
+}
+
+TEST_F(ModesTest, AnUnknownNameEndsTheProgram) {
+  choose("every");
+  EXPECT_EXIT(all_modes(), testing::ExitedWithCode(2), "EVIO_TEST_MODES is \"every\"");
 }
 
 }  // namespace
