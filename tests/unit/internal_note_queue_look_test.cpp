@@ -26,7 +26,7 @@ void pause_of_the_test() {
 #include "internal/base/cpu_relax.hpp"
 #undef relax
 #define relax pause_of_the_test
-#include "internal/note_queue.cpp"
+#include "internal/loop/note_queue.cpp"
 #undef relax
 
 namespace evio::internal {
