@@ -15,7 +15,7 @@
 
 #include "examples/http/service.hpp"
 #include "examples/redis/service.hpp"
-#include "tests/integration/example_program.hpp"
+#include "tests/support/example_program.hpp"
 #include "tests/support/timing.hpp"
 #include "tests/support/watchdog.hpp"
 

@@ -1,4 +1,4 @@
-#include "tests/integration/example_program.hpp"
+#include "tests/support/example_program.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

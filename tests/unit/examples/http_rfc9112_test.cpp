@@ -7,7 +7,7 @@
 
 #include "examples/http/request.hpp"
 #include "examples/http/uri.hpp"
-#include "tests/unit/http_outcome.hpp"
+#include "tests/unit/examples/http_outcome.hpp"
 
 namespace evio::test {
 namespace {

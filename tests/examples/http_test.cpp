@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/integration/example_program.hpp"
+#include "tests/support/example_program.hpp"
 #include "tests/support/timing.hpp"
 #include "tests/support/watchdog.hpp"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/integration/example_program.hpp"
+#include "tests/support/example_program.hpp"
 #include "tests/support/timing.hpp"
 #include "tests/support/watchdog.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "examples/http/framer.hpp"
 #include "examples/http/request.hpp"
-#include "tests/unit/http_outcome.hpp"
+#include "tests/unit/examples/http_outcome.hpp"
 
 namespace evio::test {
 namespace {

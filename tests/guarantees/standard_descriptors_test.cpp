@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/integration/example_program.hpp"
+#include "tests/support/example_program.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
 #include "tests/support/process.hpp"
