@@ -42,7 +42,7 @@ void keep_sending(Client& client, const std::atomic<bool>& stop) {
   }
 }
 
-TEST_P(ActionsTest, AfterCloseAPeerThatStillSendsGetsEveryByteAndThenTheEnd) {
+TEST_P(ActionsTest, CloseDeliversEveryByteToAPeerThatSends) {
   const std::string reply = pattern(300'000);
   for (int round = 0; round < 5; ++round) {
     Events handlers = events();
@@ -64,7 +64,7 @@ TEST_P(ActionsTest, AfterCloseAPeerThatStillSendsGetsEveryByteAndThenTheEnd) {
   }
 }
 
-TEST_P(ActionsTest, ClosedIsCalledAfterTheLastByteAndBeforeThePeerCanSeeTheEnd) {
+TEST_P(ActionsTest, ClosedComesBeforeThePeerSeesTheEnd) {
   Gate closed;
   Gate go_on;
   Events handlers = events();
@@ -118,7 +118,7 @@ TEST_P(ActionsTest, AfterCloseNothingIsTakenAndNoDataIsCalled) {
   EXPECT_EQ(log.all(), (EventLog::List{"opened", "data", "closed"}));
 }
 
-TEST_P(ActionsTest, AfterCloseCalledInACallbackNothingIsTakenAndWhatItAddedIsSent) {
+TEST_P(ActionsTest, CloseInACallbackSendsItsOutputAndNoMore) {
   EventLog log;
   Events handlers = events();
   note_all(handlers, log);
@@ -141,7 +141,7 @@ TEST_P(ActionsTest, AfterCloseCalledInACallbackNothingIsTakenAndWhatItAddedIsSen
   EXPECT_EQ(log.all(), (EventLog::List{"opened", "data", "closed"}));
 }
 
-TEST_P(ActionsTest, AWakeFromBeforeCloseNeitherCancelsItNorCallsData) {
+TEST_P(ActionsTest, AnEarlierWakeDoesNotCancelClose) {
   const std::string large = pattern(kMoreThanSocketsHold);
   EventLog log;
   Events handlers = events();
@@ -252,7 +252,7 @@ TEST_P(ActionsTest, APeerThatNeverEndsItsSideIsNotKeptForEver) {
   EXPECT_TRUE(eventually([&] { return sockets_of_server() == 2; }));
 }
 
-TEST_P(ActionsTest, ServingWithShutdownReturnsAtOnceAndCallsNothingElse) {
+TEST_P(ActionsTest, ShutdownFromServingReturnsAtOnce) {
   EventLog log;
   Events handlers = events();
   note_all(handlers, log);

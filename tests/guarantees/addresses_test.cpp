@@ -99,7 +99,7 @@ TEST_F(AddressErrorTest, NoAddressAtAll) {
   EXPECT_NE(serve(Events{}).message(), "");
 }
 
-TEST_F(AddressErrorTest, ALaterAddressThatFailsLeavesNothingOfTheEarlierOnes) {
+TEST_F(AddressErrorTest, AFailureLeavesNoEarlierAddressOpen) {
   const std::string bad = "tcp://192.0.2.1:0";
   expect_refused(
       {"tcp://127.0.0.1:0", "tcp://127.0.0.1:0?reuseport=true", "udp://127.0.0.1:0", "unix://" + path("s"), bad}, bad);
@@ -166,7 +166,7 @@ int AddressTest::connect_to(const std::string& ip, int port) {
   return -1;
 }
 
-TEST_F(AddressTest, TcpWithoutA4Or6ServesBothFamiliesAndAConnectionsAddressesAreItsOwn) {
+TEST_F(AddressTest, TcpServesBothFamilies) {
   for (const char* poller : kPollers) {
     for (const std::string host : {"", "[::]", "*"}) {
       const std::string address = std::string("tcp") + poller + "://" + host + ":0";
@@ -256,7 +256,7 @@ TEST_F(AddressTest, ServeTakesAVectorAnArrayASpanAndStrings) {
   EXPECT_FALSE(serve(at_once(), std::string("tcp://127.0.0.1:0"), std::string_view(":0")));
 }
 
-TEST_F(AddressTest, OneNetSchemeServesTheWholeCallWithThePortablePoller) {
+TEST_F(AddressTest, OneNetSchemeMakesThePollerPortable) {
   TestServer server({.num_loops = 4}, std::vector<std::string>{"tcp://127.0.0.1:0", "tcp-net://127.0.0.1:0"});
   for (const auto& [fd, target] : baseline().new_descriptors()) {
     EXPECT_TRUE(target.starts_with("socket:") || target.starts_with("pipe:")) << target;

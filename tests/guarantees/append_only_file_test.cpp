@@ -126,7 +126,7 @@ TEST_P(AppendOnlyFileTest, WhatNobodyWasToldMayWait) {
   EXPECT_EQ(file.read(), "quiet 1\nquiet 2\nloud\n");
 }
 
-TEST_P(AppendOnlyFileTest, ALargeAnswerThatLeavesInPiecesIsLoggedBeforeTheFirst) {
+TEST_P(AppendOnlyFileTest, ALargeAnswerIsLoggedBeforeItsFirstPiece) {
   AppendOnlyFile file(path("log"));
   TestServer server(logging(file), address());
   Client client = server.connect();

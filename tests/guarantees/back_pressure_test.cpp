@@ -19,7 +19,7 @@ class BackPressureTest : public ModeTest {
 };
 EVIO_INSTANTIATE(BackPressureTest, all_modes());
 
-TEST_P(BackPressureTest, APeerThatSendsAndNeverReadsIsNotReadAndCostsNothing) {
+TEST_P(BackPressureTest, DoesNotReadAPeerThatNeverReads) {
   Counter received;
   Events handlers = events();
   handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
@@ -82,7 +82,7 @@ TEST_P(BackPressureTest, AHalfCloseWithPendingOutputCostsNothing) {
   EXPECT_TRUE(client.receive_all() == large);
 }
 
-TEST_P(BackPressureTest, AResetWhileOutputIsPendingClosesWithItsErrorAndCostsNothing) {
+TEST_P(BackPressureTest, AResetDuringPendingOutputClosesWithItsError) {
   EventLog log;
   Counter failed;
   Events handlers = events();

@@ -56,7 +56,7 @@ class BalanceTest : public ModeTest {
 };
 EVIO_INSTANTIATE(BalanceTest, all_modes());
 
-TEST_P(BalanceTest, RoundRobinGivesConnectionNumberIToLoopIModNOverAllListeners) {
+TEST_P(BalanceTest, RoundRobinCountsOverAllListeners) {
   TestServer server(balanced(LoadBalance::RoundRobin), {address(), address(), address()});
   std::vector<Client> clients;
   for (std::size_t i = 0; i < 25; ++i) {
@@ -209,7 +209,7 @@ class CrowdTest : public BalanceTest {};
 EVIO_INSTANTIATE(CrowdTest, modes_of({1}));
 
 // Accepts come first in a turn, but only so many.
-TEST_P(CrowdTest, KeepsNoOpenConnectionWaitingUntilAllAreAccepted) {
+TEST_P(CrowdTest, DoesNotStarveOpenConnections) {
   constexpr std::size_t kCrowd = 100;  // more than one batch
   Gate blocked;
   Gate go_on;

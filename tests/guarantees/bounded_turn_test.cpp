@@ -106,12 +106,12 @@ class BoundedTurnTest : public ModeTest {
   std::unique_ptr<TestServer> server_;
 };
 
-TEST_P(BoundedTurnTest, AThreadThatWakesInEachCallKeepsNobodyWaiting) {
+TEST_P(BoundedTurnTest, WakesOfAThreadStarveNobody) {
   serve([](const Conn& conn) { conn.wake(); });
   expect_that_others_are_served();
 }
 
-TEST_P(BoundedTurnTest, AThreadThatSendsAndWakesInEachCallKeepsNobodyWaiting) {
+TEST_P(BoundedTurnTest, SendsAndWakesOfAThreadStarveNobody) {
   serve([](const Conn& conn) {
     conn.wake();
     conn.send("x");
@@ -119,13 +119,13 @@ TEST_P(BoundedTurnTest, AThreadThatSendsAndWakesInEachCallKeepsNobodyWaiting) {
   expect_that_others_are_served();
 }
 
-TEST_P(BoundedTurnTest, ACallbackThatWakesItsConnectionEachTimeKeepsNobodyWaiting) {
+TEST_P(BoundedTurnTest, OwnWakesInEachCallStarveNobody) {
   serve_one_that_wakes_itself("");
   expect_that_others_are_served();
 }
 
 // Its output waits, which a wake does not.
-TEST_P(BoundedTurnTest, ACallbackThatWakesAConnectionWithPendingOutputKeepsNobodyWaiting) {
+TEST_P(BoundedTurnTest, WakesDuringPendingOutputStarveNobody) {
   serve_one_that_wakes_itself(pattern(16'000'000));
   expect_that_others_are_served();
 }

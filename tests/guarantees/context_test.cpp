@@ -68,7 +68,7 @@ class ContextTest : public ModeTest {
 };
 EVIO_INSTANTIATE(ContextTest, all_modes());
 
-TEST_P(ContextTest, IsThereInEveryCallbackAndDestroyedOnTheLoopAfterClosed) {
+TEST_P(ContextTest, LastsFromOpenedUntilAfterClosed) {
   TestServer server(tracking(), address());
   {
     Client client = server.connect();
@@ -127,7 +127,7 @@ TEST_P(ContextTest, IsCopiedFromALvalueWhetherItsTypeIsNamedOrNot) {
   EXPECT_TRUE(seen.wait());
 }
 
-TEST_P(ContextTest, IsReplacedByTheNextOneAndGoneAfterTheConnection) {
+TEST_P(ContextTest, IsDestroyedWhenReplacedAndAtTheEnd) {
   Conn kept;
   Events handlers = tracking();
   handlers.data = [this](Conn& conn, const Bytes& in, Output& out) {
@@ -166,7 +166,7 @@ TEST_P(ContextTest, IsReplacedByTheNextOneAndGoneAfterTheConnection) {
 class HandleTest : public ModeTest {};
 EVIO_INSTANTIATE(HandleTest, all_modes());
 
-TEST_P(HandleTest, IsOrderedHashedAndUniqueAndKeepsNoDescriptorOpen) {
+TEST_P(HandleTest, IsAKeyAndKeepsNoDescriptorOpen) {
   constexpr std::size_t kConns = 10;
   std::mutex mutex;
   std::set<Conn> ordered;
@@ -246,7 +246,7 @@ TEST_P(HandleTest, StaysHarmlessAfterTheServerIsGone) {
   EXPECT_EQ(handle.num_loops(), loops());
 }
 
-TEST_P(HandleTest, UsedFromOtherThreadsWhileItsConnectionAndItsServerEnd) {
+TEST_P(HandleTest, IsUsableWhileItsServerEnds) {
   for (int round = 0; round < 8; ++round) {
     std::mutex mutex;
     std::vector<Conn> conns;

@@ -85,7 +85,7 @@ TEST_P(DetachTest, HandsOverASocketThatAThreadTalksOnWith) {
             (EventLog::List{"opened", "data", "detached"}));
 }
 
-TEST_P(DetachTest, SendsAllOutputFirstAndLeavesWhatCameMeanwhileToTheOwner) {
+TEST_P(DetachTest, SendsAllOutputAndLeavesInputToTheOwner) {
   last_words_ = pattern(6'000'000);
   TestServer server(detaching(), address());
   Client client(server.addr(), {.receive_buffer = 131'072});
@@ -173,7 +173,7 @@ TEST_P(DetachTest, WithoutADetachedCallbackItIsClose) {
   EXPECT_EQ(log.all(), (EventLog::List{"opened", "closed"}));
 }
 
-TEST_P(DetachTest, APeerThatFailsFirstIsClosedWithItsErrorInstead) {
+TEST_P(DetachTest, APeerThatFailsFirstIsClosedInstead) {
   last_words_ = pattern(6'000'000);
   TestServer server(detaching(), address());
   Client client(server.addr(), {.receive_buffer = 131'072});

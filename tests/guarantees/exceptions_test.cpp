@@ -160,7 +160,7 @@ TEST_P(ExceptionsTest, OneThatIsNoStdExceptionIsHeldToo) {
   EXPECT_TRUE(log_.wait_for("failed"));
 }
 
-TEST_P(ExceptionsTest, OneThatLeavesServingComesOutOfServeAndNothingElseIsCalled) {
+TEST_P(ExceptionsTest, ServeRethrowsWhatServingThrew) {
   Events handlers = noted();
   handlers.serving = [](const Server&) -> Action { throw std::runtime_error("no good"); };
   handlers.tick = [&](std::chrono::nanoseconds&) {

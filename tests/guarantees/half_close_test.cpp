@@ -36,7 +36,7 @@ TEST_P(HalfCloseTest, ThePeerGetsItsWholeReplyAndThenTheEnd) {
   EXPECT_EQ(log.all(), (EventLog::List{"opened", "data", "closed"}));
 }
 
-TEST_P(HalfCloseTest, WhatThePeerSentBeforeItsEndIsAnsweredWhileItDoesNotRead) {
+TEST_P(HalfCloseTest, AnswersWhatCameBeforeTheEnd) {
   const std::string sent = pattern(4'000'000);
   EventLog log;
   Events handlers = events();

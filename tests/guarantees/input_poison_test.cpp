@@ -53,7 +53,7 @@ TEST_P(InputPoisonTest, AViewUsedAfterItsCallFails) {
 }
 
 // What is kept of one input must not hide that another is over.
-TEST_P(InputPoisonTest, AViewUsedAfterItsCallFailsThoughACopyOfAnotherInputIsKept) {
+TEST_P(InputPoisonTest, AViewFailsAfterItsCallDespiteAKeptCopy) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto keep_one_and_use_another = [&] {
     Bytes kept;
@@ -145,7 +145,7 @@ TEST_P(InputPoisonTest, AViewFailsInWhateverCallItIsUsed) {
   }
 }
 
-TEST_P(InputPoisonTest, ACopyInAReusedBufferFailsInWhateverCallItIsUsed) {
+TEST_P(InputPoisonTest, ACopyOfAReusedBufferFailsInEveryCall) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (const Later later : {Later::kNextInput, Later::kInputOfAnother, Later::kWake, Later::kClosed, Later::kTick}) {
     EXPECT_DEATH(use_input_later(events(), address(), later, {.reuse_input_buffer = true, .keep_bytes = true}),

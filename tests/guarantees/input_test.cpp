@@ -43,7 +43,7 @@ TEST_P(InputTest, EveryByteArrivesInOrderBeforeClosed) {
   EXPECT_TRUE(got_when_closed == sent) << got_when_closed.size();
 }
 
-TEST_P(InputTest, WhatWasReceivedIsDeliveredThoughWritingFailsMeanwhile) {
+TEST_P(InputTest, AFailedWriteLosesNoInput) {
   std::string got;
   Gate first_call;
   Gate peer_is_gone;
@@ -128,7 +128,7 @@ class Keeper {
   std::thread thread_;
 };
 
-TEST_P(InputTest, BytesKeptOnAnotherThreadStayUnchangedAndAreNotCopied) {
+TEST_P(InputTest, BytesKeptOnAnotherThreadAreNotCopied) {
   Keeper keeper;
   const std::string sent = pattern(2'000'000);
   {
@@ -156,7 +156,7 @@ TEST_P(InputTest, BytesKeptOnAnotherThreadStayUnchangedAndAreNotCopied) {
   EXPECT_FALSE(keeper.moved());
 }
 
-TEST_P(InputTest, BytesKeptOutliveTheConnectionWhileOthersUseTheLoop) {
+TEST_P(InputTest, BytesKeptOutliveTheConnection) {
   std::mutex mutex;
   std::vector<Bytes> kept;
   Events handlers = events();
@@ -183,7 +183,7 @@ TEST_P(InputTest, BytesKeptOutliveTheConnectionWhileOthersUseTheLoop) {
   EXPECT_TRUE(all == expected);
 }
 
-TEST_P(InputTest, ReuseInputBufferMakesEveryCopyAViewThatTheNextReadOverwrites) {
+TEST_P(InputTest, ReuseInputBufferOverwritesCopies) {
   if (kAddressSanitizer) GTEST_SKIP() << "there it may not be looked at: see InputPoisonTest";
   Bytes first;
   std::string first_seen_later;

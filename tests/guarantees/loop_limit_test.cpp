@@ -35,7 +35,7 @@ class LoopLimitTest : public ModeTest {
 };
 EVIO_INSTANTIATE(LoopLimitTest, modes_of({1}));
 
-TEST_P(LoopLimitTest, OfDescriptorsIsNamedWithTheLoopAndTheAddresses) {
+TEST_P(LoopLimitTest, NamesTheLimitOfDescriptors) {
   const std::string first = address();
   const std::string second = address();
   const std::string message = refused({first, second});

@@ -15,7 +15,7 @@ namespace {
 class OrderTest : public ModeTest {};
 EVIO_INSTANTIATE(OrderTest, all_modes());
 
-TEST_P(OrderTest, ServingIsCalledOnceOnTheCallingThreadWhenEveryAddressListens) {
+TEST_P(OrderTest, ServingRunsOnceOnTheCallingThread) {
   Counter calls;
   std::thread::id thread;
   int connected = 0;
@@ -37,7 +37,7 @@ TEST_P(OrderTest, ServingIsCalledOnceOnTheCallingThreadWhenEveryAddressListens) 
   EXPECT_EQ(calls.value(), 1u);
 }
 
-TEST_P(OrderTest, EachConnectionIsOpenedThenGetsDataThenIsClosed) {
+TEST_P(OrderTest, OpenedThenDataThenClosed) {
   constexpr int kClients = 12;
   constexpr int kRounds = 4;
   EventLog log;
@@ -66,7 +66,7 @@ TEST_P(OrderTest, EachConnectionIsOpenedThenGetsDataThenIsClosed) {
   }
 }
 
-TEST_P(OrderTest, AConnectionThatIsResetAtOnceIsClosedOnceForEachTimeItWasOpened) {
+TEST_P(OrderTest, AnImmediateResetClosesOncePerOpened) {
   EventLog log;
   Events handlers = events();
   handlers.opened = [&](Conn& conn, Output&, Options&) {
@@ -175,7 +175,7 @@ TEST_P(OrderTest, AllEventsOfAConnectionRunOnOneLoopOneAtATime) {
   }
 }
 
-TEST_P(OrderTest, AServerWithoutCallbacksAcceptsDiscardsAndCloses) {
+TEST_P(OrderTest, WithoutCallbacksInputIsDiscarded) {
   TestServer server(events(), address());
   Client client = server.connect();
   EXPECT_TRUE(client.send_all(pattern(300'000)));

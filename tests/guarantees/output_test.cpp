@@ -105,7 +105,7 @@ TEST_P(OutputTest, ASendAddsToUnsentOutput) {
   EXPECT_TRUE(client.is_quiet());
 }
 
-TEST_P(OutputTest, SendsOfTheLoopsOwnThreadAndTheCallbacksOutputLeaveInOrder) {
+TEST_P(OutputTest, OwnSendsAndOutputKeepTheirOrder) {
   Events handlers = events();
   handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
     conn.send("<");
@@ -122,7 +122,7 @@ TEST_P(OutputTest, SendsOfTheLoopsOwnThreadAndTheCallbacksOutputLeaveInOrder) {
   }
 }
 
-TEST_P(OutputTest, AssigningReplacesWhatThisCallAddedAndNothingElse) {
+TEST_P(OutputTest, AssigningReplacesOnlyThisCallsOutput) {
   Events handlers = events();
   handlers.opened = [](Conn&, Output& out, Options&) {
     out = "never sent";
@@ -164,7 +164,7 @@ TEST_P(OutputTest, OutputOfOneConnectionNeverReachesAnother) {
   for (std::thread& client : clients) client.join();
 }
 
-TEST_P(OutputTest, SharedBytesAreSentAsTheyAreFromManyConnections) {
+TEST_P(OutputTest, SharedBytesReachManyConnections) {
   const Bytes shared = Bytes(pattern(300'000));
   Events handlers = events();
   handlers.data = [&](Conn&, const Bytes&, Output& out) {

@@ -65,7 +65,7 @@ class SendTest : public ModeTest {
 };
 EVIO_INSTANTIATE(SendTest, all_modes());
 
-TEST_P(SendTest, ArrivesInTheOrderEachThreadCalledItAndCallsNoData) {
+TEST_P(SendTest, KeepsEachThreadsOrder) {
   constexpr int kThreads = 4;
   constexpr int kSends = 3'000;
   start();
@@ -121,7 +121,7 @@ TEST_P(SendTest, KeepsItsPlaceBesideTheWakesOfItsThread) {
 }
 
 // What a wake's data call asks for comes after all output, and so after what was sent behind the wake.
-TEST_P(SendTest, BehindAWakeIsNotLostToTheCloseThatTheWakeBrings) {
+TEST_P(SendTest, BehindAWakeSurvivesTheWakesClose) {
   start("!", Action::Close);
   conn_.wake();
   std::string expected = "!";
@@ -248,7 +248,7 @@ TEST_P(SendTest, WhatEachSendSaidIsTrue) {
   EXPECT_TRUE(client_.at_end());
 }
 
-TEST_P(SendTest, WhatEachSendSaidIsTrueAlsoWhenThePeerEndsItsSide) {
+TEST_P(SendTest, ResultsHoldWhenThePeerEndsItsSide) {
   std::mutex mutex;
   std::vector<Conn> conns;
   Counter opened;

@@ -49,7 +49,7 @@ TEST_P(TickTest, RunsFirstRightAfterServingOnLoopZero) {
   EXPECT_EQ(thread, server.thread());
 }
 
-TEST_P(TickTest, ComesAgainNoEarlierThanDelayAfterTheLastOneReturned) {
+TEST_P(TickTest, WaitsAtLeastTheDelay) {
   std::vector<Clock::time_point> began;
   std::vector<Clock::time_point> ended;
   const std::vector<std::chrono::nanoseconds> delays{3ms, 0ms, 7ms, 1500us, -5ms, 1ns, 10ms, 2ms};
@@ -93,7 +93,7 @@ TEST_P(TickTest, ZeroOrLessIsTheNextTurnAndStarvesNobody) {
   }
 }
 
-TEST_P(TickTest, AShortDelayAndBusyConnectionsDoNotKeepItFromRunning) {
+TEST_P(TickTest, RunsThoughConnectionsAreBusy) {
   Counter ticks;
   std::atomic<bool> stop{false};
   Events handlers = events();

@@ -113,7 +113,7 @@ TEST_P(UnixPathTest, ASocketThatNobodyListensOnIsReplaced) {
   expect_echo(server);
 }
 
-TEST_P(UnixPathTest, ASocketThatSomebodyListensOnIsRefusedAndGoesOn) {
+TEST_P(UnixPathTest, RefusesALiveSocket) {
   const std::string file = path("s");
   TestServer first(echoing(), address_of(file));
   expect_refused(file);
@@ -181,7 +181,7 @@ TEST_P(UnixPathTest, WhenALaterAddressFailsTheSocketFileIsGone) {
   std::filesystem::remove(bad);
 }
 
-TEST_P(UnixPathTest, TheSamePathTwiceInOneCallIsRefusedAndLeavesNothing) {
+TEST_P(UnixPathTest, RefusesTheSamePathTwice) {
   const std::string file = path("s");
   {
     TestServer server(events(), {address_of(file), address_of(file)});

@@ -30,7 +30,7 @@ struct Opened {
 };
 
 // Nothing else ever moves here: a note between the loop's last look and its sleep would stay there for ever.
-TEST_P(WakeTest, EachOfManyWakesIsAnsweredThoughNothingElseHappens) {
+TEST_P(WakeTest, EachWakeOfAnIdleLoopIsAnswered) {
   const Enough enough(kSanitized ? 2'000 : 10'000);
   Opened opened;
   Counter woken;
@@ -75,7 +75,7 @@ TEST_P(WakeTest, IsNotLostToAShutdownCalledAfterIt) {
   }
 }
 
-TEST_P(WakeTest, AfterTheLastOfManyThreadsWakesDataIsCalledOnceMore) {
+TEST_P(WakeTest, TheLastOfManyWakesIsHeard) {
   constexpr int kThreads = 4;
   constexpr int kWakes = kSanitized ? 2'000 : 10'000;
   constexpr std::size_t kConns = 5;
@@ -196,7 +196,7 @@ class WakeFairnessTest : public ModeTest {};
 EVIO_INSTANTIATE(WakeFairnessTest, modes_of({1}));
 
 // The wake is posted into a backlog of another thread's notes: it must not wait until the last of them.
-TEST_P(WakeFairnessTest, AFloodOfAnotherThreadsSendsDoesNotKeepItFromArriving) {
+TEST_P(WakeFairnessTest, ArrivesDuringAFloodOfSends) {
   constexpr std::size_t kFlood = 40'000;
   Opened opened;
   Gate held;
@@ -237,7 +237,7 @@ TEST_P(WakeFairnessTest, AFloodOfAnotherThreadsSendsDoesNotKeepItFromArriving) {
   EXPECT_LT(batches_before_wake.load(), kFlood / 2);
 }
 
-TEST_P(WakeTest, OnAClosedConnectionAndAfterServeReturnedItDoesNothing) {
+TEST_P(WakeTest, DoesNothingOnceTheConnectionIsClosed) {
   EventLog log;
   std::vector<Conn> conns;
   Events handlers = events();

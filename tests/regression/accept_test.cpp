@@ -90,12 +90,10 @@ class BlockedLoopRegressionTest : public ModeTest {
 };
 EVIO_INSTANTIATE(BlockedLoopRegressionTest, modes_of({4}));
 
-TEST_P(BlockedLoopRegressionTest, StallsNoOtherLoopsConnectionsWithRoundRobin) {
-  expect_others_served(LoadBalance::RoundRobin);
-}
+TEST_P(BlockedLoopRegressionTest, RoundRobinStallsNoOtherLoop) { expect_others_served(LoadBalance::RoundRobin); }
 
 // The blocked loop's own count is fixed by then: one from before and eight of those to come.
-TEST_P(BlockedLoopRegressionTest, StallsNoOtherLoopsConnectionsWithLeastConnections) {
+TEST_P(BlockedLoopRegressionTest, LeastConnectionsStallsNoOtherLoop) {
   Events handlers = with_a_blocking_loop(LoadBalance::LeastConnections);
   TestServer server(handlers, address());
   std::vector<Client> clients;
@@ -193,7 +191,7 @@ class OutOfDescriptorsRegressionTest : public ModeTest {
 };
 EVIO_INSTANTIATE(OutOfDescriptorsRegressionTest, modes_of({1, 4}));
 
-TEST_P(OutOfDescriptorsRegressionTest, ThoseConnectedAreServedAndTheRestWaitAndThenAreServed) {
+TEST_P(OutOfDescriptorsRegressionTest, ServesTheConnectedAndThenTheRest) {
   Counter opened;
   Events handlers = events();
   handlers.opened = [&](Conn&, Output&, Options&) {

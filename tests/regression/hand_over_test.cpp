@@ -117,7 +117,7 @@ class AcceptFirstRegressionTest : public ModeTest {
 EVIO_INSTANTIATE(AcceptFirstRegressionTest, modes_of({1}));
 
 // Both are ready at once, the input first.
-TEST_P(AcceptFirstRegressionTest, ConnectionsComeBeforeTheInputThatIsReadyWithThem) {
+TEST_P(AcceptFirstRegressionTest, AcceptsBeforeItReads) {
   EventLog log;
   Gate blocked;
   Gate go_on;

@@ -92,7 +92,7 @@ TEST_P(PendingOutputRegressionTest, AWakeCancelsNoPendingClose) {
   EXPECT_EQ(log_.all(), (EventLog::List{"opened", "closed"}));
 }
 
-TEST_P(PendingOutputRegressionTest, AWakeAskedForByTheCallThatClosesCancelsNothing) {
+TEST_P(PendingOutputRegressionTest, AWakeByTheClosingCallCancelsNothing) {
   Events handlers = sending_on_open();
   handlers.opened = [&](Conn& conn, Output& out, Options&) {
     log_.add(conn, "opened");
@@ -131,7 +131,7 @@ TEST_P(PendingOutputRegressionTest, APeerThatEndsItsSideGetsAllAndCostsNothing) 
   ASSERT_TRUE(log_.wait_for("closed"));
 }
 
-TEST_P(PendingOutputRegressionTest, ShutdownSends16MegabytesToAReadingClientAndWaitsForNoOther) {
+TEST_P(PendingOutputRegressionTest, ShutdownDrainsToThoseWhoRead) {
   const Bytes much(pattern(16'000'000));
   for (const bool reads : {true, false}) {
     Counter opened;
@@ -157,7 +157,7 @@ class ResetRegressionTest : public ModeTest {};
 EVIO_INSTANTIATE(ResetRegressionTest, modes_of(Network::kTcp));
 
 // The kernel reports both at once: what was received comes first, then the error.
-TEST_P(ResetRegressionTest, DataRightBeforeAResetIsDeliveredAndClosedHasTheError) {
+TEST_P(ResetRegressionTest, DeliversDataBeforeTheError) {
   for (int round = 0; round < 20; ++round) {
     Gate busy;
     Gate go_on;

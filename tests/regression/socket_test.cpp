@@ -229,7 +229,7 @@ TEST_P(DescriptorZeroRegressionTest, WhatCannotBeMovedFromThereIsNotThere) {
 class DescriptorZeroOfOneLoopRegressionTest : public DescriptorZeroRegressionTest {};
 EVIO_INSTANTIATE(DescriptorZeroOfOneLoopRegressionTest, modes_of({1}));
 
-TEST_P(DescriptorZeroOfOneLoopRegressionTest, AConnectionThatCannotBeMovedFromThereIsClosedAndTheNextIsServed) {
+TEST_P(DescriptorZeroOfOneLoopRegressionTest, ClosesWhatItCannotMove) {
   TestServer server(echoing(), address());
   Client first = server.connect();
   expect_echo(first);

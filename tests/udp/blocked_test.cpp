@@ -128,7 +128,7 @@ TEST_P(UdpBlockedTest, SendDoesNotOvertakeAnswersThatWait) {
 
 // What a callback of another connection of the loop sends may find room again for answers that wait; the input that
 // was kept of their batch is nobody's to overwrite then either.
-TEST_P(UdpBlockedTest, ASendFromElsewhereOnTheLoopLeavesKeptInputAlone) {
+TEST_P(UdpBlockedTest, OwnSendsLeaveKeptInputAlone) {
   std::mutex mutex;
   std::vector<Bytes> kept;
   Conn first;

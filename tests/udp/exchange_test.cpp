@@ -38,7 +38,7 @@ TEST_P(UdpExchangeTest, EachDatagramIsOneCallAndItsOutputOneDatagram) {
   EXPECT_EQ(seen, sent);
 }
 
-TEST_P(UdpExchangeTest, AnEmptyDatagramIsACallAndAnEmptyOutputIsNoDatagram) {
+TEST_P(UdpExchangeTest, EmptyInputIsACallEmptyOutputIsNothing) {
   Counter empty;
   Events handlers = events();
   handlers.data = [&](Conn&, const Bytes& in, Output& out) {

@@ -167,7 +167,7 @@ TEST_P(UdpFailureTest, WithoutOutputPreWriteIsNotCalled) {
   EXPECT_EQ(announced.value(), 0u);
 }
 
-TEST_P(UdpFailureTest, AnExceptionFromPreWriteEndsTheServerAndNothingLeaves) {
+TEST_P(UdpFailureTest, AThrowingPreWriteSendsNothing) {
   Events handlers = events();
   handlers.data = echo;
   handlers.pre_write = [] { throw std::runtime_error("the disk is full"); };

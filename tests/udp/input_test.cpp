@@ -42,7 +42,7 @@ TEST_P(UdpInputTest, WhatIsKeptStaysUnchangedWhileMoreArrives) {
   for (std::size_t i = 0; i != kept.size(); ++i) EXPECT_TRUE(kept[i] == expected[i]) << i;
 }
 
-TEST_P(UdpInputTest, WhatIsKeptMayGoToAnotherThreadAndAnswerFromThere) {
+TEST_P(UdpInputTest, KeptInputIsAnsweredFromAnotherThread) {
   std::mutex mutex;
   std::vector<std::pair<Conn, Bytes>> jobs;
   Counter added;

@@ -34,9 +34,9 @@ void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 namespace evio::internal {
 namespace {
 
-class InternalOutputQueueTest : public testing::Test {
+class OutputQueueTest : public testing::Test {
  protected:
-  InternalOutputQueueTest() {
+  OutputQueueTest() {
     std::array<int, 2> ends{-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
     near_ = test::UniqueFd(ends[0]);
@@ -75,13 +75,13 @@ class InternalOutputQueueTest : public testing::Test {
   OutputQueue queue_;
 };
 
-TEST_F(InternalOutputQueueTest, OfNothingIsSentAtOnce) {
+TEST_F(OutputQueueTest, OfNothingIsSentAtOnce) {
   queue_.add_text("");
   EXPECT_EQ(queue_.write(near_.get()), Sent::kAll);
   EXPECT_EQ(receive(), "");
 }
 
-TEST_F(InternalOutputQueueTest, KeepsTheOrderOfTextAndBytes) {
+TEST_F(OutputQueueTest, KeepsTheOrderOfTextAndBytes) {
   queue_.add_text("one ");
   queue_.add(Bytes("two "));
   queue_.add(Bytes(run('3', 20'000)));
@@ -91,7 +91,7 @@ TEST_F(InternalOutputQueueTest, KeepsTheOrderOfTextAndBytes) {
   EXPECT_TRUE(receive_all() == expected);
 }
 
-TEST_F(InternalOutputQueueTest, TakesAnOutputFromAnyByteOn) {
+TEST_F(OutputQueueTest, TakesAnOutputFromAnyByteOn) {
   const std::string large = run('b', 10'000);
   const std::string whole = "aa" + large + "cc" + large + "dd";
   for (const std::size_t skip : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{10'002},
@@ -107,7 +107,7 @@ TEST_F(InternalOutputQueueTest, TakesAnOutputFromAnyByteOn) {
   }
 }
 
-TEST_F(InternalOutputQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
+TEST_F(OutputQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
   std::minstd_rand random(1);
   std::string expected;
   std::string received;
@@ -130,7 +130,7 @@ TEST_F(InternalOutputQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
   EXPECT_TRUE(received == expected);
 }
 
-TEST_F(InternalOutputQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
+TEST_F(OutputQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
   std::string buffer = run('l', 20'000);
   Output lent;
   lent.append(BytesAccess::borrow(buffer));
@@ -150,7 +150,7 @@ TEST_F(InternalOutputQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
   EXPECT_TRUE(storage->unshared()) << "what is sent is let go of";
 }
 
-TEST_F(InternalOutputQueueTest, SaysWhyItFailed) {
+TEST_F(OutputQueueTest, SaysWhyItFailed) {
   const auto before = std::signal(SIGPIPE, SIG_IGN);
   far_.reset();
   queue_.add_text("to no one");
@@ -161,7 +161,7 @@ TEST_F(InternalOutputQueueTest, SaysWhyItFailed) {
 }
 
 // A small remainder moves to a smaller storage, if there is memory for that.
-TEST_F(InternalOutputQueueTest, ASmallRemainderLeavesALargeStorageWhereItCan) {
+TEST_F(OutputQueueTest, ASmallRemainderLeavesALargeStorageWhereItCan) {
   for (const bool has_memory : {true, false}) {
     const Bytes large(run('x', 300'000));
     RefCounted* const storage = BytesAccess::storage(large);
@@ -184,7 +184,7 @@ TEST_F(InternalOutputQueueTest, ASmallRemainderLeavesALargeStorageWhereItCan) {
 }
 
 // One who is told that there is no memory may go on.
-TEST_F(InternalOutputQueueTest, TextForWhichThereIsNoMemoryLeavesWhatWasThereAndNothingElse) {
+TEST_F(OutputQueueTest, LackOfMemoryKeepsWhatWasQueued) {
   for (const std::size_t before : {0u, 1u, 2u, 3u, 4u, 9u}) {
     for (const std::size_t size : {5u, 300u, 20'000u}) {
       for (int left = 0; left < 3; ++left) {

@@ -10,7 +10,7 @@
 namespace evio::internal {
 namespace {
 
-class InternalReadBufferTest : public testing::Test {
+class ReadBufferTest : public testing::Test {
  protected:
   // As a read(2) of this text.
   const Bytes& read(const std::string& text, bool lent = false) {
@@ -23,7 +23,7 @@ class InternalReadBufferTest : public testing::Test {
   ReadBuffer buffer_;
 };
 
-TEST_F(InternalReadBufferTest, UsesTheSameRoomAgainWhenNothingIsKept) {
+TEST_F(ReadBufferTest, UsesTheSameRoomAgainWhenNothingIsKept) {
   const char* const first = buffer_.room().data();
   for (int i = 0; i < 1'000; ++i) {
     const std::string text = "read " + std::to_string(i);
@@ -34,11 +34,11 @@ TEST_F(InternalReadBufferTest, UsesTheSameRoomAgainWhenNothingIsKept) {
   }
 }
 
-TEST_F(InternalReadBufferTest, BeginsOnACacheLine) {
+TEST_F(ReadBufferTest, BeginsOnACacheLine) {
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer_.room().data()) % 64, 0u);
 }
 
-TEST_F(InternalReadBufferTest, GoesBehindWhatIsKeptAndIntoAnotherBlockWhenThatIsFull) {
+TEST_F(ReadBufferTest, ReadsBehindWhatIsKept) {
   std::vector<Bytes> kept;
   std::vector<std::string> expected;
   for (std::size_t i = 0; i < 500; ++i) {
@@ -49,7 +49,7 @@ TEST_F(InternalReadBufferTest, GoesBehindWhatIsKeptAndIntoAnotherBlockWhenThatIs
   for (std::size_t i = 0; i < kept.size(); ++i) ASSERT_EQ(kept[i], expected[i]) << i;
 }
 
-TEST_F(InternalReadBufferTest, HasItsWholeRoomBackOnceWhatWasKeptIsGone) {
+TEST_F(ReadBufferTest, HasItsWholeRoomBackOnceWhatWasKeptIsGone) {
   Bytes kept = read("kept");
   buffer_.recycle();
   if (!kAddressSanitizer) {  // for which each read has a block of its own
@@ -61,7 +61,7 @@ TEST_F(InternalReadBufferTest, HasItsWholeRoomBackOnceWhatWasKeptIsGone) {
   EXPECT_EQ(buffer_.room().size(), ReadBuffer::kSize);
 }
 
-TEST_F(InternalReadBufferTest, AReadThatFillsItIsKeptWholeToo) {
+TEST_F(ReadBufferTest, AReadThatFillsItIsKeptWholeToo) {
   const std::string large(ReadBuffer::kSize, 'x');
   const Bytes kept = read(large);
   buffer_.recycle();
@@ -69,7 +69,7 @@ TEST_F(InternalReadBufferTest, AReadThatFillsItIsKeptWholeToo) {
   EXPECT_TRUE(kept == large);
 }
 
-TEST_F(InternalReadBufferTest, WhatIsLentKeepsNothing) {
+TEST_F(ReadBufferTest, WhatIsLentKeepsNothing) {
   const char* const room = buffer_.room().data();
   const Bytes lent = read("lent", true);
   EXPECT_TRUE(BytesAccess::is_borrowed(lent));

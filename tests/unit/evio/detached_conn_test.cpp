@@ -94,7 +94,7 @@ TEST(DetachedConnTest, WritesAllHoweverLongThatTakes) {
   EXPECT_EQ(received, text.size());
 }
 
-TEST(DetachedConnTest, AWriteThatFailsSaysHowMuchWentAndRaisesNoSignal) {
+TEST(DetachedConnTest, AFailedWriteSaysHowMuchWent) {
   Pair pair;
   std::thread reader([&] {
     std::string buffer(1 << 16, '\0');
@@ -226,7 +226,7 @@ TEST(DetachedConnTest, APipeWithoutAReaderRaisesNoSignal) {
   EXPECT_FALSE(sigpipe_is_blocked());
 }
 
-TEST(DetachedConnTest, ASignalThatTheCallerBlockedAndHasPendingStaysSo) {
+TEST(DetachedConnTest, ABlockedPendingSignalStaysPending) {
   DetachedConn pipe = broken_pipe();
   sigset_t set;
   sigset_t before;

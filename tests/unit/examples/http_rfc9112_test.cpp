@@ -220,7 +220,7 @@ TEST(HttpRfc9112, NoFieldIsFolded) {
       "400");
 }
 
-TEST(HttpRfc9112, ChunkedIsTheLastTransferCodingAndNoOtherIsKnown) {
+TEST(HttpRfc9112, OnlyAFinalChunkedCodingIsKnown) {
   const auto coded = [](const std::string& lines) { return post(lines, "0\r\n\r\n"); };
   expect_all({coded("Transfer-Encoding: , cHUNKED ,,\r\n"), coded("Transfer-Encoding: ,\r\n" + kChunked)}, "done");
   expect_all(

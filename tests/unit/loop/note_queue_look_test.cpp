@@ -51,9 +51,9 @@ class Subject final : public RefCounted {
   ~Subject() override = default;
 };
 
-class InternalNoteQueueLookTest : public testing::Test {
+class NoteQueueLookTest : public testing::Test {
  protected:
-  ~InternalNoteQueueLookTest() override {
+  ~NoteQueueLookTest() override {
     in_a_pause = nullptr;
     queue_->close();
   }
@@ -81,9 +81,9 @@ class InternalNoteQueueLookTest : public testing::Test {
   RefPtr<NoteQueue> queue_{new NoteQueue(0, poller_)};
 };
 
-TEST_F(InternalNoteQueueLookTest, TakesThirtyPauses) { EXPECT_EQ(pauses(), 30); }
+TEST_F(NoteQueueLookTest, TakesThirtyPauses) { EXPECT_EQ(pauses(), 30); }
 
-TEST_F(InternalNoteQueueLookTest, FindsWhatComesMeanwhileWithoutAWakeUp) {
+TEST_F(NoteQueueLookTest, FindsWhatComesMeanwhileWithoutAWakeUp) {
   for (int when = 0; when < 30; ++when) {
     SCOPED_TRACE("in pause " + std::to_string(when));
     post();

@@ -74,9 +74,9 @@ class Subject final : public RefCounted {
   std::atomic<int>& gone_;
 };
 
-class InternalNoteQueueTest : public testing::Test {
+class NoteQueueTest : public testing::Test {
  protected:
-  ~InternalNoteQueueTest() override { queue_->close(); }
+  ~NoteQueueTest() override { queue_->close(); }
 
   bool post(std::uint64_t number, std::uint64_t producer = 0) {
     const RefPtr<Subject> subject(new Subject(producer, number, gone_));
@@ -99,13 +99,13 @@ class InternalNoteQueueTest : public testing::Test {
     return numbers;
   }
 
-  test::Watchdog watchdog_{"InternalNoteQueueTest", test::kWatchdogLimit};
+  test::Watchdog watchdog_{"NoteQueueTest", test::kWatchdogLimit};
   FakePoller poller_;
   std::atomic<int> gone_ = 0;
   RefPtr<NoteQueue> queue_{new NoteQueue(3, poller_)};
 };
 
-TEST_F(InternalNoteQueueTest, WakesThePollerForTheFirstNoteOnly) {
+TEST_F(NoteQueueTest, WakesThePollerForTheFirstNoteOnly) {
   EXPECT_FALSE(queue_->armed());
   for (std::uint64_t i = 1; i <= 5; ++i) EXPECT_TRUE(post(i));
   EXPECT_TRUE(queue_->armed());
@@ -119,7 +119,7 @@ TEST_F(InternalNoteQueueTest, WakesThePollerForTheFirstNoteOnly) {
   EXPECT_EQ(take_all(), Numbers{6});
 }
 
-TEST_F(InternalNoteQueueTest, KeepsWhatItsOwnThreadPostsApartAndWakesNoOne) {
+TEST_F(NoteQueueTest, KeepsWhatItsOwnThreadPostsApartAndWakesNoOne) {
   {
     const NoteQueue::OnThisThread here(*queue_);
     EXPECT_TRUE(queue_->on_loop_thread());
@@ -132,7 +132,7 @@ TEST_F(InternalNoteQueueTest, KeepsWhatItsOwnThreadPostsApartAndWakesNoOne) {
   EXPECT_EQ(static_cast<Subject&>(*queue_->own()[0].peer).number, 7u);
 }
 
-TEST_F(InternalNoteQueueTest, SaysOnceThatANoteWasLost) {
+TEST_F(NoteQueueTest, SaysOnceThatANoteWasLost) {
   EXPECT_FALSE(queue_->lost());
   queue_->lose();
   EXPECT_EQ(poller_.wakes(), 1);
@@ -142,7 +142,7 @@ TEST_F(InternalNoteQueueTest, SaysOnceThatANoteWasLost) {
   EXPECT_TRUE(queue_->rest());
 }
 
-TEST_F(InternalNoteQueueTest, LetsGoOfWhatIsLeftWhenItClosesAndTakesNoMore) {
+TEST_F(NoteQueueTest, LetsGoOfWhatIsLeftWhenItClosesAndTakesNoMore) {
   EXPECT_TRUE(post(1));
   {
     const NoteQueue::OnThisThread here(*queue_);
@@ -159,7 +159,7 @@ TEST_F(InternalNoteQueueTest, LetsGoOfWhatIsLeftWhenItClosesAndTakesNoMore) {
   EXPECT_EQ(poller_.wakes(), wakes) << "the poller may be gone by now";
 }
 
-TEST_F(InternalNoteQueueTest, WaitsWithClosingForThoseInside) {
+TEST_F(NoteQueueTest, WaitsWithClosingForThoseInside) {
   std::atomic<bool> closed{false};
   std::thread closer;
   poller_.during_wake = [&] {
@@ -177,7 +177,7 @@ TEST_F(InternalNoteQueueTest, WaitsWithClosingForThoseInside) {
   closer.join();
 }
 
-TEST_F(InternalNoteQueueTest, TriesAgainAfterAWakeUpThatFailed) {
+TEST_F(NoteQueueTest, TriesAgainAfterAWakeUpThatFailed) {
   poller_.broken = true;
   EXPECT_TRUE(post(1));
   EXPECT_EQ(poller_.wakes(), 1);
@@ -191,7 +191,7 @@ TEST_F(InternalNoteQueueTest, TriesAgainAfterAWakeUpThatFailed) {
 }
 
 // A note that neither the look before a rest sees nor a wake-up announces leaves the consumer in wait() for ever.
-TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEach) {
+TEST_F(NoteQueueTest, KeepsEachProducersOrder) {
   constexpr std::size_t kProducers = 4;
   constexpr std::uint64_t kBatch = 100;
   const test::Enough enough(test::kSanitized ? 50 : 500);
@@ -229,7 +229,7 @@ TEST_F(InternalNoteQueueTest, LosesNothingOfSeveralProducersAndKeepsTheOrderOfEa
 }
 
 // Each note is posted a little later behind the taking of the one before, and so at each moment of the rest.
-TEST_F(InternalNoteQueueTest, LosesNoNoteThatComesWhileItGoesToRest) {
+TEST_F(NoteQueueTest, LosesNoNoteThatComesWhileItGoesToRest) {
   const test::Enough enough(test::kSanitized ? 20'000 : 150'000);
   std::atomic<std::uint64_t> taken{0};
   std::atomic<bool> over{false};

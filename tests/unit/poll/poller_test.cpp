@@ -53,9 +53,9 @@ struct Backend {
   std::unique_ptr<Poller> (*make)(Error& err);
 };
 
-class InternalPollerTest : public testing::TestWithParam<Backend> {
+class PollerTest : public testing::TestWithParam<Backend> {
  protected:
-  InternalPollerTest() {
+  PollerTest() {
     Error err;
     poller_ = GetParam().make(err);
     EXPECT_FALSE(err) << err.message();
@@ -74,16 +74,16 @@ class InternalPollerTest : public testing::TestWithParam<Backend> {
   }
   bool reports_nothing() { return poller_->wait(kAtOnce).empty(); }
 
-  test::Watchdog watchdog_{"InternalPollerTest", test::kWatchdogLimit};
+  test::Watchdog watchdog_{"PollerTest", test::kWatchdogLimit};
   std::unique_ptr<Poller> poller_;
   std::array<int, 8> tags_{};
 };
-INSTANTIATE_TEST_SUITE_P(, InternalPollerTest,
+INSTANTIATE_TEST_SUITE_P(, PollerTest,
                          testing::Values(Backend{"epoll", make_epoll_poller},
                                          Backend{"portable", make_portable_poller}),
                          [](const auto& backend) { return std::string(backend.param.name); });
 
-TEST_P(InternalPollerTest, ReportsInputUntilItIsRead) {
+TEST_P(PollerTest, ReportsInputUntilItIsRead) {
   const Pair pair;
   add(pair.near.get(), Interest::kRead, &tags_[0]);
   EXPECT_TRUE(reports_nothing());
@@ -93,7 +93,7 @@ TEST_P(InternalPollerTest, ReportsInputUntilItIsRead) {
   EXPECT_TRUE(reports_nothing());
 }
 
-TEST_P(InternalPollerTest, ReportsOnlyWhatIsWatchedFor) {
+TEST_P(PollerTest, ReportsOnlyWhatIsWatchedFor) {
   const Pair pair;
   pair.write();
   const int fd = pair.near.get();
@@ -106,7 +106,7 @@ TEST_P(InternalPollerTest, ReportsOnlyWhatIsWatchedFor) {
   EXPECT_EQ(reported(&tags_[0]), 0u);
 }
 
-TEST_P(InternalPollerTest, ReportsAHangUpWhateverTheInterestUntilItIsRemoved) {
+TEST_P(PollerTest, ReportsAHangUpWhateverTheInterest) {
   for (const Interest interest : {Interest::kNothing, Interest::kRead, Interest::kWrite}) {
     Pair pair;
     add(pair.near.get(), interest, &tags_[0]);
@@ -117,7 +117,7 @@ TEST_P(InternalPollerTest, ReportsAHangUpWhateverTheInterestUntilItIsRemoved) {
   }
 }
 
-TEST_P(InternalPollerTest, ReportsAFailureWithoutInterest) {
+TEST_P(PollerTest, ReportsAFailureWithoutInterest) {
   UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -146,7 +146,7 @@ TEST_P(InternalPollerTest, ReportsAFailureWithoutInterest) {
   EXPECT_NE(reported(&tags_[1], kForEver) & kFailed, 0u);
 }
 
-TEST_P(InternalPollerTest, ForgetsWhatIsRemovedAndKeepsTheOthersApart) {
+TEST_P(PollerTest, ForgetsWhatIsRemovedAndKeepsTheOthersApart) {
   std::array<Pair, 5> pairs;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     add(pairs[i].near.get(), Interest::kRead, &tags_[i]);
@@ -167,7 +167,7 @@ TEST_P(InternalPollerTest, ForgetsWhatIsRemovedAndKeepsTheOthersApart) {
   EXPECT_EQ(reported(&tags_[1]), 0u);
 }
 
-TEST_P(InternalPollerTest, AnotherDescriptorOfTheSameNumberHasItsOwnTag) {
+TEST_P(PollerTest, AnotherDescriptorOfTheSameNumberHasItsOwnTag) {
   Pair first;
   const int number = first.near.get();
   add(number, Interest::kRead, &tags_[0]);
@@ -182,7 +182,7 @@ TEST_P(InternalPollerTest, AnotherDescriptorOfTheSameNumberHasItsOwnTag) {
   EXPECT_EQ(reported(&tags_[1]), kReadable);
 }
 
-TEST_P(InternalPollerTest, MoreThanOneWaitReportsAreAllReportedInTurn) {
+TEST_P(PollerTest, MoreThanOneWaitReportsAreAllReportedInTurn) {
   constexpr std::size_t kMany = 600;
   const Pair pair;
   std::vector<UniqueFd> copies;
@@ -198,7 +198,7 @@ TEST_P(InternalPollerTest, MoreThanOneWaitReportsAreAllReportedInTurn) {
   EXPECT_EQ(seen.size(), kMany);
 }
 
-TEST_P(InternalPollerTest, AWakeEndsTheNextWaitAndNoOther) {
+TEST_P(PollerTest, AWakeEndsTheNextWaitAndNoOther) {
   for (const int wakes : {1, 3, 200}) {
     for (int i = 0; i < wakes; ++i) poller_->wake();
     for (const Ready& ready : poller_->wait(kForEver)) EXPECT_TRUE(static_cast<void*>(ready.tag) == wake_up_tag());
@@ -206,7 +206,7 @@ TEST_P(InternalPollerTest, AWakeEndsTheNextWaitAndNoOther) {
   }
 }
 
-TEST_P(InternalPollerTest, WakesOfOtherThreadsEndTheWaitUnderWay) {
+TEST_P(PollerTest, WakesOfOtherThreadsEndTheWaitUnderWay) {
   constexpr int kThreads = 3;
   const test::Enough enough(300);
   std::atomic<int> running{kThreads};
@@ -232,7 +232,7 @@ TEST_P(InternalPollerTest, WakesOfOtherThreadsEndTheWaitUnderWay) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_P(InternalPollerTest, AWakeIsReportedBesideWhatIsReady) {
+TEST_P(PollerTest, AWakeIsReportedBesideWhatIsReady) {
   const Pair pair;
   add(pair.near.get(), Interest::kRead, &tags_[0]);
   pair.write();
@@ -241,7 +241,7 @@ TEST_P(InternalPollerTest, AWakeIsReportedBesideWhatIsReady) {
   EXPECT_EQ(reported(&tags_[0]), kReadable);
 }
 
-TEST(InternalTimeoutTest, IsRoundedUpAndFitsAnInt) {
+TEST(PollTimeoutTest, IsRoundedUpAndFitsAnInt) {
   using namespace std::chrono_literals;
   EXPECT_EQ(timeout_ms(-1ns), -1);
   EXPECT_EQ(timeout_ms(-5s), -1);

@@ -10,14 +10,14 @@
 namespace evio::internal {
 namespace {
 
-TEST(InternalBalancerTest, RoundRobinGoesRoundWhereverItIsAsked) {
+TEST(BalancerTest, RoundRobinGoesRoundWhereverItIsAsked) {
   Balancer balancer(LoadBalance::RoundRobin, 3);
   for (int i = 0; i < 9; ++i) EXPECT_EQ(balancer.choose(i % 2, i % 2 == 0, 7), i % 3);
   balancer.release(1);
   EXPECT_EQ(balancer.choose(0, false, 7), 0);
 }
 
-TEST(InternalBalancerTest, LeastConnectionsChoosesTheEmptiest) {
+TEST(BalancerTest, LeastConnectionsChoosesTheEmptiest) {
   Balancer balancer(LoadBalance::LeastConnections, 3);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(balancer.choose(2, true, 7), i % 3);
   balancer.release(1);
@@ -29,7 +29,7 @@ TEST(InternalBalancerTest, LeastConnectionsChoosesTheEmptiest) {
   EXPECT_EQ(balancer.choose(0, false, 7), 0);
 }
 
-TEST(InternalBalancerTest, LeastConnectionsStaysEvenWhenAskedByManyAtOnce) {
+TEST(BalancerTest, LeastConnectionsStaysEvenUnderContention) {
   constexpr std::size_t kLoops = 4;
   constexpr int kEach = 1'000;
   Balancer balancer(LoadBalance::LeastConnections, kLoops);
@@ -48,7 +48,7 @@ TEST(InternalBalancerTest, LeastConnectionsStaysEvenWhenAskedByManyAtOnce) {
   for (const int count : chosen) EXPECT_EQ(count, kEach);
 }
 
-TEST(InternalBalancerTest, RandomGoesByTheNumberUnlessTheKernelHasChosen) {
+TEST(BalancerTest, RandomGoesByTheNumberUnlessTheKernelHasChosen) {
   Balancer balancer(LoadBalance::Random, 4);
   for (unsigned number = 0; number < 12; ++number) {
     EXPECT_EQ(balancer.choose(2, false, number), static_cast<int>(number % 4));

@@ -17,7 +17,7 @@
 namespace evio::internal {
 namespace {
 
-class InternalRequestsTest : public testing::Test {
+class RequestsTest : public testing::Test {
  protected:
   using Added = Requests::Added;
 
@@ -41,12 +41,12 @@ class InternalRequestsTest : public testing::Test {
     return done;
   }
 
-  test::Watchdog watchdog_{"InternalRequestsTest", test::kWatchdogLimit};
+  test::Watchdog watchdog_{"RequestsTest", test::kWatchdogLimit};
   BlockPool pool_;
   Requests requests_;
 };
 
-TEST_F(InternalRequestsTest, AskForOneNoteUntilTheLoopHasLooked) {
+TEST_F(RequestsTest, AskForOneNoteUntilTheLoopHasLooked) {
   EXPECT_EQ(send("one "), Added::kMustPost);
   EXPECT_EQ(send("two "), Added::kAnnounced);
   EXPECT_EQ(requests_.wake(), Added::kAnnounced);
@@ -61,7 +61,7 @@ TEST_F(InternalRequestsTest, AskForOneNoteUntilTheLoopHasLooked) {
   EXPECT_EQ(take(), "!");
 }
 
-TEST_F(InternalRequestsTest, SayWhatWasSentAfterAWake) {
+TEST_F(RequestsTest, SayWhatWasSentAfterAWake) {
   EXPECT_EQ(requests_.wake(), Added::kMustPost);
   EXPECT_EQ(send("a"), Added::kAnnounced);
   EXPECT_EQ(take(), "|a");
@@ -73,7 +73,7 @@ TEST_F(InternalRequestsTest, SayWhatWasSentAfterAWake) {
   EXPECT_EQ(take(), "a|bc") << "a wake that waits will do for a second one";
 }
 
-TEST_F(InternalRequestsTest, GiveTheOutputAloneAndKeepTheWakeAndItsPlace) {
+TEST_F(RequestsTest, GiveTheOutputAloneAndKeepTheWakeAndItsPlace) {
   EXPECT_TRUE(requests_.take_output().empty());
   EXPECT_EQ(send("a"), Added::kMustPost);
   EXPECT_EQ(requests_.wake(), Added::kAnnounced);
@@ -84,7 +84,7 @@ TEST_F(InternalRequestsTest, GiveTheOutputAloneAndKeepTheWakeAndItsPlace) {
   EXPECT_EQ(take(), "|c");
 }
 
-TEST_F(InternalRequestsTest, RefuseEverythingOnceClosedAndKeepWhatTheyHave) {
+TEST_F(RequestsTest, RefuseEverythingOnceClosedAndKeepWhatTheyHave) {
   EXPECT_EQ(send("before"), Added::kMustPost);
   EXPECT_EQ(requests_.wake(), Added::kAnnounced);
   EXPECT_EQ(requests_.close(), Added::kAnnounced);
@@ -97,21 +97,21 @@ TEST_F(InternalRequestsTest, RefuseEverythingOnceClosedAndKeepWhatTheyHave) {
   EXPECT_FALSE(requests_.take_wake());
 }
 
-TEST_F(InternalRequestsTest, ShareBytes) {
+TEST_F(RequestsTest, ShareBytes) {
   const Bytes bytes(std::string(100, 'x'));
   EXPECT_EQ(requests_.send(Request::share(Bytes(bytes), pool_)), Added::kMustPost);
   RequestList list = requests_.take_output();
   EXPECT_EQ(list.front().shared.data(), bytes.data());
 }
 
-TEST_F(InternalRequestsTest, ThatNobodyTookAreFreed) {
+TEST_F(RequestsTest, ThatNobodyTookAreFreed) {
   // LeakSanitizer counts them.
   EXPECT_EQ(send("left"), Added::kMustPost);
   EXPECT_EQ(send("there"), Added::kAnnounced);
 }
 
 // Whatever any of them does, the loop ends up with all of it, each thread's in order, and hears of it by a note.
-TEST_F(InternalRequestsTest, LoseNothingOfManyThreadsAndKeepTheOrderOfEach) {
+TEST_F(RequestsTest, LoseNothingOfManyThreadsAndKeepTheOrderOfEach) {
   constexpr std::size_t kThreads = 4;
   constexpr std::uint32_t kEach = test::kSanitized ? 2'000 : 20'000;
   std::atomic<int> notes{0};
