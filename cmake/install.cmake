@@ -1,10 +1,9 @@
-# What a user gets: the library, evio/*.hpp, a CMake package and a pkg-config file. Both files find the rest relative to
+# What a user gets: the library, its headers, a CMake package, a pkg-config file and the licence. Both files find the rest relative to
 # themselves, so that an installed tree may be moved.
 include(CMakePackageConfigHelpers)
 
 set(evio_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/evio)
-install(TARGETS evio EXPORT evioTargets)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/evio DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+install(TARGETS evio EXPORT evioTargets FILE_SET HEADERS)
 install(EXPORT evioTargets NAMESPACE evio:: DESTINATION ${evio_cmake_dir})
 
 configure_package_config_file(cmake/evioConfig.cmake.in evioConfig.cmake INSTALL_DESTINATION ${evio_cmake_dir}
@@ -25,3 +24,4 @@ else()
 endif()
 configure_file(cmake/evio.pc.in evio.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/evio.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

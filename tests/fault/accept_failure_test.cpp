@@ -56,7 +56,7 @@ TEST_P(PassingErrorTest, TheNextConnectionIsAcceptedAtOnce) {
 class NumberingTest : public AcceptFailureTest {};
 EVIO_INSTANTIATE(NumberingTest, modes_of({4}));
 
-TEST_P(NumberingTest, RoundRobinCountsNoConnectionThatWasNotAccepted) {
+TEST_P(NumberingTest, RoundRobinSkipsFailedAccepts) {
   std::atomic<int> calls{0};
   Injection injection(
       [&](Invocation& invocation) { return invocation.call == Call::kAccept4 && calls++ % 3 == 0 ? ECONNABORTED : 0; });

@@ -285,7 +285,7 @@ class LostNoteTest : public ModeTest {
 };
 EVIO_INSTANTIATE(LostNoteTest, modes_of({1, 4}));
 
-TEST_P(LostNoteTest, AWakeAndACloseAreHeardAllTheSameAndASendIsRefused) {
+TEST_P(LostNoteTest, HearsWakeAndCloseAndRefusesSend) {
   const std::string lost(1000, 'l');  // for which the loop's pool has no memory
   Conn conn;
   Counter opened;
@@ -356,7 +356,7 @@ TEST_P(LostNoteTest, ASendBehindThoseOfOtherThreadsLeavesNoGap) {
 }
 
 // A producer that the queue has made by half would never take a note again.
-TEST_P(LostNoteTest, AThreadThatLackedMemoryOnceCanSendWhenThereIsSome) {
+TEST_P(LostNoteTest, AThreadCanSendOnceThereIsMemory) {
   Conn conn;
   Counter opened;
   Events handlers = events();
@@ -399,7 +399,7 @@ TEST_P(LostNoteTest, AThreadThatLackedMemoryOnceCanSendWhenThereIsSome) {
 }
 
 // A connection for which there is no memory is closed, whichever loop accepts it, and counts for none.
-TEST_P(LostNoteTest, AnAcceptWithoutMemoryCostsNoOtherConnectionAndLeavesTheBalance) {
+TEST_P(LostNoteTest, AnAcceptWithoutMemoryKeepsTheBalance) {
   std::mutex mutex;
   std::vector<int> per_loop(static_cast<std::size_t>(loops()));
   Counter opened;

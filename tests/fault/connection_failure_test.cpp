@@ -132,7 +132,7 @@ TEST_P(ConnectionFailureTest, AReadThatFailsClosesWithItsError) {
 }
 
 // What the peer sent before is delivered all the same, but there is no one left to answer.
-TEST_P(ConnectionFailureTest, AWriteThatFailsClosesWithItsErrorAfterTheInput) {
+TEST_P(ConnectionFailureTest, AFailedWriteClosesAfterTheInput) {
   for (const int error : {EPIPE, ECONNRESET, ETIMEDOUT, EIO}) {
     Counter seen;
     Gate behind;
@@ -164,7 +164,7 @@ TEST_P(ConnectionFailureTest, AWriteThatFailsClosesWithItsErrorAfterTheInput) {
   }
 }
 
-TEST_P(ConnectionFailureTest, AWriteOfPendingOutputThatFailsClosesWithItsError) {
+TEST_P(ConnectionFailureTest, AFailedFlushClosesWithItsError) {
   Fault fault{[](const Invocation& i) { return is_write(i.call) && is_socket(i.fd); }, EIO};
   Injection injection(std::ref(fault));
   Gate opened;
@@ -186,7 +186,7 @@ TEST_P(ConnectionFailureTest, AWriteOfPendingOutputThatFailsClosesWithItsError) 
 }
 
 // A unix peer may shut its reading down and write on: what arrives after the write that failed is nobody's.
-TEST_P(ConnectionFailureTest, APeerThatNeverStopsSendingIsClosedAfterAWriteThatFailed) {
+TEST_P(ConnectionFailureTest, AFailedWriteClosesDespiteEndlessInput) {
   if (mode().is_tcp()) return;  // there such a peer answers with a reset
   std::atomic<std::uint64_t> sent{0};
   std::atomic<bool> over{false};

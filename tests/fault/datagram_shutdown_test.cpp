@@ -15,7 +15,7 @@ class DatagramShutdownTest : public ModeTest {};
 EVIO_INSTANTIATE(DatagramShutdownTest, modes_of(Network::kTcp, {1}));
 
 // What `closed` sends makes room for the answers; the socket, which was waiting for room, then has nothing to say.
-TEST_P(DatagramShutdownTest, ASocketWhoseAnswersLeftByTheWayIsNotWatchedAnyMore) {
+TEST_P(DatagramShutdownTest, StopsWatchingASocketWithoutAnswers) {
   std::atomic<bool> blocked{false};
   Injection injection(
       [&](Invocation& invocation) { return invocation.call == Call::kSendmmsg && blocked ? EAGAIN : 0; });

@@ -92,7 +92,7 @@ TEST_P(InterruptedTest, EchoWakesSendsAndShutdownLoseNothing) {
   }
 }
 
-TEST_P(InterruptedTest, OneByteAtATimeAndWouldBlockAtRandomLoseNothing) {
+TEST_P(InterruptedTest, ShortAndBlockedCallsLoseNothing) {
   std::atomic<unsigned> turn{0};
   Injection injection([&](Invocation& invocation) {
     if (invocation.size == nullptr || !is_socket(invocation.fd)) return 0;

@@ -182,7 +182,7 @@ TEST_F(NameWithTwoAddressesTest, IsServedAtTheOneThereIs) {
 }
 
 // "::" alone would take 0.0.0.0 too.
-TEST_F(NameWithTwoAddressesTest, IsServedWhereTheyAreEveryAddressOfBothFamilies) {
+TEST_F(NameWithTwoAddressesTest, ServesEveryAddressOfBothFamilies) {
   for (const char* scheme : {"tcp", "udp"}) {
     Server server;
     Events events;
@@ -218,7 +218,7 @@ class AddressFailureTest : public ServerTest {
 };
 
 // The first socket finds out whether there is IPv6.
-TEST_F(AddressFailureTest, OnlyAFamilyThatDoesNotExistMeansThatThereIsNoIpv6) {
+TEST_F(AddressFailureTest, OnlyAMissingFamilyMeansNoIpv6) {
   for (const std::string address : {"tcp://:0", "udp://:0", "tcp-net://*:0", "udp-net://:0"}) {
     for (const int error : {EAFNOSUPPORT, EPFNOSUPPORT, EPROTONOSUPPORT}) {
       const Outcome outcome = serve_with(address, error, first_of(Call::kSocket));

@@ -77,7 +77,7 @@ TEST_P(ThreadCreationTest, ThatFailsIsToldBeforeServingIsCalled) {
   }
 }
 
-TEST_P(ThreadCreationTest, ThreadsThatWaitForServingEndWhenItAsksForShutdownOrThrows) {
+TEST_P(ThreadCreationTest, WaitingThreadsEndWhenServingEndsTheServer) {
   Events handlers = events();
   handlers.serving = [](const Server&) { return Action::Shutdown; };
   EXPECT_FALSE(serve(handlers, address()));

@@ -155,7 +155,7 @@ class UnixStartTest : public ModeTest {
 };
 EVIO_INSTANTIATE(UnixStartTest, modes_of(Network::kUnix, {1, 4}));
 
-TEST_P(UnixStartTest, HeldBeforeItRemovesADeadSocketKeepsTheOtherOut) {
+TEST_P(UnixStartTest, HeldBeforeItUnlinksKeepsTheOtherOut) {
   leave_a_dead_socket();
   start_two(Call::kUnlink);
 }
@@ -218,7 +218,7 @@ TEST_P(UnixStartTest, AFileOfTheLocksNameIsNotRemoved) {
   std::filesystem::remove(lock_file());
 }
 
-TEST_P(UnixStartTest, WhatIsNoFileInTheLocksPlaceIsAnErrorThatNamesIt) {
+TEST_P(UnixStartTest, ALockThatIsNoFileIsNamedInTheError) {
   const auto expect_error = [&](std::errc code) {
     const Error err = refused();
     EXPECT_EQ(err.code(), code) << err.message();
@@ -315,7 +315,7 @@ TEST_P(UnixStartTest, APathThatIsGoneMeanwhileIsFree) {
 }
 
 // Until then nobody else may take the path over, or the number of its file.
-TEST_P(UnixStartTest, ThatFailsToListenRemovesItsFileBeforeItsSocketAndItsLock) {
+TEST_P(UnixStartTest, FailingToListenRemovesTheFileFirst) {
   std::atomic<bool> alive{false};
   const Injection injection([&](Invocation& invocation) {
     if (invocation.call == Call::kListen) return EADDRINUSE;
@@ -334,7 +334,7 @@ TEST_P(UnixStartTest, ThatFailsToListenRemovesItsFileBeforeItsSocketAndItsLock) 
 }
 
 // When it cannot be known which file is its own, it is no server.
-TEST_P(UnixStartTest, ThatCannotTakeChargeOfItsFileFailsAndRemovesIt) {
+TEST_P(UnixStartTest, FailsWithoutChargeOfItsFile) {
   std::atomic<bool> bound{false};
   const Injection injection([&](Invocation& invocation) {
     if (invocation.call == Call::kBind) bound = true;

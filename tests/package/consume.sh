@@ -12,6 +12,8 @@ if [ "$way" = pkg_config ]; then
   PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name evio.pc)")
   LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
   export PKG_CONFIG_PATH LD_LIBRARY_PATH
+  version=$(sed -n 's/^#define EVIO_VERSION_[MP][A-Z]* //p' "$SOURCE/evio/version.hpp" | paste -sd.)
+  [ "$(pkg-config --modversion evio)" = "$version" ] || { echo "pkg-config does not know that this is $version"; exit 1; }
   flags=$(pkg-config --cflags --libs evio)
   # shellcheck disable=SC2086 # one word a flag
   "$CXX" -std=c++20 -Wall -Wextra -Werror "$here/main.cpp" $flags -o "$out/consumer"

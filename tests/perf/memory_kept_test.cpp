@@ -131,9 +131,9 @@ TEST(MemoryKeptTest, ByAnInputStreamThatIsUsedUpSlowly) {
 
 // Output that waits
 
-class MemoryKeptBySendQueueTest : public testing::Test {
+class MemoryKeptByOutputQueueTest : public testing::Test {
  protected:
-  MemoryKeptBySendQueueTest() {
+  MemoryKeptByOutputQueueTest() {
     std::array<int, 2> ends{-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
     const int small = 4096;  // the kernel takes little at a time
@@ -176,7 +176,7 @@ class MemoryKeptBySendQueueTest : public testing::Test {
   std::array<char, 4096> buffer_;
 };
 
-TEST_F(MemoryKeptBySendQueueTest, OfALongText) {
+TEST_F(MemoryKeptByOutputQueueTest, OfALongText) {
   for (const std::size_t size : {20'000u, 1'000'001u, 3'000'003u}) {
     const std::string text(size, 'x');
     const Growth growth;
@@ -185,7 +185,7 @@ TEST_F(MemoryKeptBySendQueueTest, OfALongText) {
   }
 }
 
-TEST_F(MemoryKeptBySendQueueTest, OfLargeBytes) {
+TEST_F(MemoryKeptByOutputQueueTest, OfLargeBytes) {
   for (const std::size_t size : {20'000u, 1'000'001u, 3'000'003u}) {
     const Growth growth;
     queue_.add(std::string(size, 'x'));
@@ -193,7 +193,7 @@ TEST_F(MemoryKeptBySendQueueTest, OfLargeBytes) {
   }
 }
 
-TEST_F(MemoryKeptBySendQueueTest, OfAnAnswerThatTheSocketTookInPart) {
+TEST_F(MemoryKeptByOutputQueueTest, OfAnAnswerThatTheSocketTookInPart) {
   for (const std::size_t left : {1u, 100u, 9'000u, 20'000u}) {
     const Growth growth;
     {
@@ -213,7 +213,7 @@ TEST_F(MemoryKeptBySendQueueTest, OfAnAnswerThatTheSocketTookInPart) {
   }
 }
 
-TEST_F(MemoryKeptBySendQueueTest, OfPartsOfLargeStorages) {
+TEST_F(MemoryKeptByOutputQueueTest, OfPartsOfLargeStorages) {
   for (const std::size_t storage : {std::size_t{20'000}, std::size_t{256 * 1024}, 8 * kMiB}) {
     const Growth growth;
     for (int i = 0; i < 10; ++i) queue_.add(Bytes(std::string(storage, 'x')).substr(100, 8'192));
@@ -221,7 +221,7 @@ TEST_F(MemoryKeptBySendQueueTest, OfPartsOfLargeStorages) {
   }
 }
 
-TEST_F(MemoryKeptBySendQueueTest, OfShortTextsBetweenBytes) {
+TEST_F(MemoryKeptByOutputQueueTest, OfShortTextsBetweenBytes) {
   const Growth growth;
   for (int i = 0; i < 100; ++i) {
     queue_.add(std::string(8'192, 'x'));
@@ -230,7 +230,7 @@ TEST_F(MemoryKeptBySendQueueTest, OfShortTextsBetweenBytes) {
   expect_little_kept(100 * 8'193, growth);
 }
 
-TEST_F(MemoryKeptBySendQueueTest, OfShortTexts) {
+TEST_F(MemoryKeptByOutputQueueTest, OfShortTexts) {
   const Growth growth;
   for (std::size_t i = 1; i <= 10'000; ++i) {
     queue_.add_copy("short");
@@ -240,7 +240,7 @@ TEST_F(MemoryKeptBySendQueueTest, OfShortTexts) {
 }
 
 // The list of the parts counts too.
-TEST_F(MemoryKeptBySendQueueTest, OfManyParts) {
+TEST_F(MemoryKeptByOutputQueueTest, OfManyParts) {
   const Bytes shared = std::string(8'192, 'x');
   const Growth growth;
   for (int i = 0; i < 5'000; ++i) queue_.add(shared);
@@ -354,7 +354,7 @@ TEST_F(ServerTest, ADatagramSocketKeepsNoInputThatIsKeptNoLonger) {
 }
 
 // Each datagram of a batch has an output of its own.
-TEST_F(ServerTest, ADatagramSocketKeepsNothingOfAnswersThatWereTakenBack) {
+TEST_F(ServerTest, DatagramAnswersTakenBackLeaveNoMemory) {
   Events handlers;
   handlers.data = [](Conn& conn, std::string_view, Output& out) {
     out.append(std::string_view(std::string(8 * kMiB, 'x')));

@@ -74,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(, TenThousandTest,
                                          Setup{"unix", "unix", ""}, Setup{"tcp_portable", "tcp-net", ""}),
                          SetupName());
 
-TEST_P(TenThousandTest, ConnectionsAtOnceGetEveryByteBackAndLeaveNothing) {
+TEST_P(TenThousandTest, ConnectionsGetEveryByteBack) {
   const std::size_t count = how_many();
   TestServer server(counting(), address());
   const Baseline before;

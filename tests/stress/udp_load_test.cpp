@@ -176,7 +176,7 @@ TEST_P(UdpLoadTest, NoneIsLostDoubledOrOutOfOrder) {
 }
 
 // How many gather by themselves is for the scheduler to say: here a loop is held until all have.
-TEST_P(UdpLoadTest, WhatHasGatheredIsTakenInAndAnsweredByAFewCalls) {
+TEST_P(UdpLoadTest, ABacklogTakesAFewCalls) {
   if (GetParam().by_send) GTEST_SKIP() << "each send is a call of its own";
   constexpr std::uint64_t kGathered = 48;
   is_sender = true;

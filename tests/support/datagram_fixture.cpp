@@ -12,6 +12,14 @@ std::string DatagramMode::name() const {
 
 std::vector<DatagramMode> all_datagram_modes() {
   std::vector<DatagramMode> modes;
+  if (mode_set() != ModeSet::kAll) {
+    modes = {{"udp", "127.0.0.1", 4, true, PollerKind::kEpoll},
+             {"udp6", "::1", 1, false, PollerKind::kPortable},
+             {"udp4", "127.0.0.1", 1, false, PollerKind::kEpoll},
+             {"udp", "127.0.0.1", 4, false, PollerKind::kPortable}};
+    if (mode_set() == ModeSet::kMore) modes.push_back({"udp", "127.0.0.1", -1, true, PollerKind::kEpoll});
+    return modes;
+  }
   for (const PollerKind poller : {PollerKind::kEpoll, PollerKind::kPortable}) {
     modes.push_back({"udp", "127.0.0.1", 1, false, poller});
     modes.push_back({"udp", "::1", 1, false, poller});

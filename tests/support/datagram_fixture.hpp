@@ -27,7 +27,8 @@ struct DatagramMode {
   std::size_t largest() const { return is_v6() ? 65'527 : 65'507; }
 };
 
-/// Every scheme and family with one loop; with 4 and -1, with reuseport and without; every poller.
+/// Every scheme and family with one loop; 4 and -1 loops, with reuseport and without; every poller. By default four of
+/// them in which each scheme, each family and each poller occurs: see mode_set().
 std::vector<DatagramMode> all_datagram_modes();
 
 struct DatagramModeName {

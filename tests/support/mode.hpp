@@ -25,9 +25,15 @@ struct Mode {
   std::string name() const;
 };
 
-/// Every network, 1, 4 and -1 loops, every poller.
+/// How many modes the tests run in, by the environment variable EVIO_TEST_MODES: when it is not set, two or three in
+/// which each network, each poller, one loop and four occur; "more": one with a loop for each processor, too; "all":
+/// every one.
+enum class ModeSet { kDefault, kMore, kAll };
+ModeSet mode_set();
+
+/// Of every network, 1, 4 and -1 loops, every poller: those that mode_set() names.
 std::vector<Mode> all_modes();
-/// The same for one network, or for these numbers of loops.
+/// The same for one network, or for these numbers of loops, fewest first. Never empty.
 std::vector<Mode> modes_of(Network network);
 std::vector<Mode> modes_of(std::vector<int> loops);
 std::vector<Mode> modes_of(Network network, std::vector<int> loops);
