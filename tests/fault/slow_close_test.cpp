@@ -34,7 +34,11 @@ TEST_P(SlowCloseTest, DeliversEveryByteToASlowReader) {
   Client client(server.addr(), {.receive_buffer = 65'536});
   ASSERT_TRUE(client.send_all("request"));
   std::string received;
-  while (!closed.is_open()) received += client.receive(10'000);  // everything is handed to the kernel then
+  // Until everything is handed to the kernel, and no further: what is in flight then has to stay there.
+  while (!closed.is_open()) {
+    received += client.receive(10'000);
+    ASSERT_TRUE(all_sleep());
+  }
   const std::size_t before = looks.value();
   for (std::size_t look = 1; look <= 2; ++look) {
     ASSERT_TRUE(client.send_all("more"));
