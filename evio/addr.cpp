@@ -55,7 +55,7 @@ std::strong_ordering operator<=>(const Addr& a, const Addr& b) {
   };
   if (const auto by_number = numbers(a) <=> numbers(b); by_number != 0) return by_number;
   static const std::string kNone;
-  return (a.path_ ? *a.path_ : kNone) <=> (b.path_ ? *b.path_ : kNone);
+  return (a.path_ ? a.path_->text : kNone) <=> (b.path_ ? b.path_->text : kNone);
 }
 
 }  // namespace evio
@@ -65,6 +65,6 @@ std::size_t std::hash<evio::Addr>::operator()(const evio::Addr& addr) const noex
   constexpr int kTopByte = std::numeric_limits<std::size_t>::digits - 8;
   std::size_t result = std::hash<std::string_view>()(ip) ^ (std::size_t{addr.port_} << 16) ^ addr.scope_ ^
                        (static_cast<std::size_t>(addr.network_) << kTopByte);
-  if (addr.path_) result ^= std::hash<std::string>()(*addr.path_);
+  if (addr.path_) result ^= std::hash<std::string>()(addr.path_->text);
   return result;
 }

@@ -1,29 +1,30 @@
 #include "evio/conn.hpp"
 
 #include <new>
+#include <utility>
 
 #include "internal/buffer/bytes_access.hpp"
 #include "internal/loop/endpoint.hpp"
 
 namespace evio {
 
-void Conn::retain(internal::Endpoint* peer) noexcept { peer->retain(); }
-void Conn::release(internal::Endpoint* peer) noexcept { peer->release(); }
+void Conn::retain(internal::Endpoint* endpoint) noexcept { endpoint->retain(); }
+void Conn::release(internal::Endpoint* endpoint) noexcept { endpoint->release(); }
 
-int Conn::addr_index() const noexcept { return peer_ == nullptr ? 0 : peer_->addr_index(); }
-Addr Conn::local_addr() const { return peer_ == nullptr ? Addr() : peer_->local(); }
-Addr Conn::remote_addr() const { return peer_ == nullptr ? Addr() : peer_->remote(); }
-std::uint64_t Conn::id() const noexcept { return peer_ == nullptr ? 0 : peer_->id(); }
-int Conn::loop_index() const noexcept { return peer_ == nullptr ? 0 : peer_->loop_index(); }
+int Conn::addr_index() const noexcept { return endpoint_ == nullptr ? 0 : endpoint_->addr_index(); }
+Addr Conn::local_addr() const { return endpoint_ == nullptr ? Addr() : endpoint_->local(); }
+Addr Conn::remote_addr() const { return endpoint_ == nullptr ? Addr() : endpoint_->remote(); }
+std::uint64_t Conn::id() const noexcept { return endpoint_ == nullptr ? 0 : endpoint_->id(); }
+int Conn::loop_index() const noexcept { return endpoint_ == nullptr ? 0 : endpoint_->loop_index(); }
 
-bool Conn::wake() const { return peer_ != nullptr && peer_->wake(); }
-bool Conn::close() const { return peer_ != nullptr && peer_->close(); }
-bool Conn::send_text(std::string_view x) const { return peer_ != nullptr && peer_->send_text(x); }
+bool Conn::wake() const { return endpoint_ != nullptr && endpoint_->wake(); }
+bool Conn::close() const { return endpoint_ != nullptr && endpoint_->close(); }
+bool Conn::send_copy(std::string_view x) const { return endpoint_ != nullptr && endpoint_->send_copy(x); }
 
 bool Conn::send_bytes(Bytes x) const {
-  // What was lent for a call may leave later than that lasts: it is copied, as a text is.
-  if (internal::BytesAccess::is_borrowed(x)) return send_text(x);
-  return peer_ != nullptr && peer_->send(std::move(x));
+  // Borrowed bytes are valid only during the current callback, and may be sent later than that.
+  if (internal::BytesAccess::is_borrowed(x)) return send_copy(x);
+  return endpoint_ != nullptr && endpoint_->send(std::move(x));
 }
 
 bool Conn::send_string(std::string&& x) const {
@@ -34,14 +35,16 @@ bool Conn::send_string(std::string&& x) const {
   }
 }
 
-void Conn::keep(std::unique_ptr<internal::Context> context) const {
-  if (peer_ != nullptr) peer_->keep(std::move(context));
+void Conn::store_context(std::unique_ptr<internal::Context> context) const {
+  if (endpoint_ != nullptr) endpoint_->set_context(std::move(context));
 }
-void* Conn::kept(const std::type_info& type) const noexcept { return peer_ == nullptr ? nullptr : peer_->kept(type); }
+void* Conn::find_context(const internal::TypeId& type) const noexcept {
+  return endpoint_ == nullptr ? nullptr : endpoint_->find_context(type);
+}
 
 std::strong_ordering operator<=>(const Conn& a, const Conn& b) noexcept {
   if (const auto by_id = a.id() <=> b.id(); by_id != 0) return by_id;
-  return std::compare_three_way()(static_cast<const void*>(a.peer_), static_cast<const void*>(b.peer_));
+  return std::compare_three_way()(static_cast<const void*>(a.endpoint_), static_cast<const void*>(b.endpoint_));
 }
 
 }  // namespace evio

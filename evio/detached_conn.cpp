@@ -9,13 +9,13 @@ namespace sys = internal::sys;
 
 namespace {
 
-// What was given to the constructor may be a pipe or a file, to which send(2) does not write; and write(2) has no flag
-// against SIGPIPE.
-ssize_t write_some(int fd, std::string_view text) {
-  const ssize_t n = sys::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+// The descriptor may be a pipe or a file, which send(2) refuses. write(2) has no flag against SIGPIPE, so the signal is
+// blocked around it.
+ssize_t write_some(int fd, std::string_view data) {
+  const ssize_t n = sys::send(fd, data.data(), data.size(), MSG_NOSIGNAL);
   if (n >= 0 || errno != ENOTSOCK) return n;
   const internal::SigpipeBlocked no_sigpipe;
-  return sys::write(fd, text.data(), text.size());
+  return sys::write(fd, data.data(), data.size());
 }
 
 }  // namespace
@@ -33,11 +33,11 @@ std::size_t DetachedConn::read(std::span<char> buffer, Error& err) {
   return 0;
 }
 
-std::size_t DetachedConn::write(std::string_view text, Error& err) {
+std::size_t DetachedConn::write(std::string_view data, Error& err) {
   err = {};
   std::size_t written = 0;
-  while (written < text.size()) {
-    const ssize_t n = write_some(fd_, text.substr(written));
+  while (written < data.size()) {
+    const ssize_t n = write_some(fd_, data.substr(written));
     if (n < 0) {
       const auto code = sys::last_error();
       err = Error(code, "write detached connection: " + code.message());

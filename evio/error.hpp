@@ -6,24 +6,26 @@
 
 namespace evio {
 
-/// What went wrong: a std::error_code and the sentence that names the call and the address, as in
-/// "listen tcp://127.0.0.1:80: bind: Permission denied". Default constructed it is no error.
+/// The result of an operation: success, which is the default, or a std::error_code and a message that names the call
+/// and the address, as in "listen tcp://127.0.0.1:80: bind: Permission denied".
 /// Thread-safety: a plain value.
-class Error {
+class [[nodiscard]] Error {
  public:
+  /// No error.
   Error() = default;
-  /// An error whose sentence is the code's own.
+  /// An error with the code's own message.
   explicit Error(std::error_code code) : code_(code), message_(code ? code.message() : std::string()) {}
+  /// An error with a message of its own.
   Error(std::error_code code, std::string message) : code_(code), message_(std::move(message)) {}
 
-  /// True when this is an error.
+  /// True if this is an error.
   explicit operator bool() const noexcept { return static_cast<bool>(code_); }
 
-  /// The reason: std::system_category() for what a system call said (errno(3)), resolver_category() for what
-  /// name resolution said, std::generic_category() for the rest.
+  /// The reason: std::system_category() for errors of system calls (errno(3)), resolver_category() for errors of name
+  /// resolution, std::generic_category() for all others.
   const std::error_code& code() const noexcept { return code_; }
 
-  /// A sentence for a person; empty when there is no error.
+  /// The message for a human reader; empty if there is no error.
   std::string message() const { return message_; }
 
  private:
@@ -31,7 +33,7 @@ class Error {
   std::string message_;
 };
 
-/// The category of getaddrinfo(3)'s own errors (EAI_NONAME and its kin).
+/// The category of getaddrinfo(3)'s own errors, such as EAI_NONAME.
 const std::error_category& resolver_category() noexcept;
 
 }  // namespace evio

@@ -12,69 +12,74 @@
 
 namespace evio {
 
-/// What a callback asks for when it returns. It acts after all output before it was handed to the kernel.
+/// Returned by a callback. Takes effect once all output queued before it has been handed to the kernel.
 enum class Action {
-  None,      ///< Nothing: go on.
-  Detach,    ///< Hand the socket over to `detached`; Close where that is not set.
-  Close,     ///< Close the connection once its output is sent.
-  Shutdown,  ///< Shut the whole server down.
+  None,      ///< Continue.
+  Detach,    ///< Pass the socket to `detached`. The same as Close if `detached` is not set.
+  Close,     ///< Close the connection once its output has been sent.
+  Shutdown,  ///< Shut down the whole server.
 };
 
 /// Which loop gets a new connection.
 enum class LoadBalance {
-  Random,            ///< Evenly spread at random; with reuseport the kernel spreads.
-  RoundRobin,        ///< Connection number i, from 0, goes to loop i mod N.
-  LeastConnections,  ///< To a loop that has the fewest.
+  Random,            ///< Evenly distributed at random; with reuseport, as the kernel distributes them.
+  RoundRobin,        ///< Connection i, counted from 0, goes to loop i mod N.
+  LeastConnections,  ///< A loop with the fewest connections.
 };
 
 /// What `opened` may set for its connection.
 struct Options {
-  /// More than 0 turns TCP keep-alive on (tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL), rounded up to whole seconds.
+  /// If greater than 0, turns on TCP keep-alive with this period, rounded up to whole seconds (tcp(7): TCP_KEEPIDLE and
+  /// TCP_KEEPINTVL).
   std::chrono::nanoseconds tcp_keep_alive{0};
-  /// True: `in`, and every copy of it, is a plain view of the loop's buffer, overwritten by the next read.
+  /// If true, `in` and every copy of it are plain views of the loop's buffer, which the next read overwrites.
   bool reuse_input_buffer = false;
 };
 
-/// The server as its user writes it: any subset of the callbacks, and how many loops.
+/// The callbacks and settings of a server. Every callback is optional.
 ///
-/// All events of one connection happen on one loop, one at a time; handlers of different loops run at the same time, so
-/// what they share needs a lock or an atomic. A callback that waits keeps its loop from everything else. The `Conn&` is
-/// good during the call, a copy of it for ever.
+/// All callbacks of one connection run on one loop, one at a time. Callbacks on different loops run concurrently, so
+/// what they share needs a lock or an atomic. A callback that blocks stalls every connection on its loop. The `Conn&`
+/// is valid during the call; a copy of it stays valid.
 ///
-/// Of UDP there is only `data`, once for each datagram: a non-empty `out` goes back as one datagram, of the actions
-/// Shutdown alone acts, and the Conn, kept, can send more later.
+/// UDP sockets only call `data`, once per datagram. Non-empty `out` is sent back as one datagram; Shutdown is the only
+/// action with an effect. Copy the Conn to send more later.
 ///
-/// An exception that leaves `opened` or `data` closes that connection, and `closed` gets its message: what that call
-/// added to `out` is dropped, what was sent before, by the call itself too, leaves. For UDP it costs that datagram its
-/// answer. From any other callback it shuts the server down and serve() rethrows it.
+/// If `opened` or `data` throws, its connection is closed and `closed` gets the exception's message. What that call
+/// added to `out` is dropped; everything sent earlier is still delivered, and so is what the call itself passed to
+/// send(). Over UDP only that datagram's reply is lost. If any other callback throws, the server shuts down and serve()
+/// rethrows the exception.
 struct Events {
-  /// 0 and 1: one loop; less than 0: one for each CPU in the affinity mask (sched_getaffinity(2)).
+  /// The number of loops. 0 and 1 mean one loop; a negative number means one per CPU in the affinity mask
+  /// (sched_getaffinity(2)).
   int num_loops = 0;
+  /// How new connections are distributed over the loops.
   LoadBalance load_balance = LoadBalance::Random;
-  /// How long Shutdown waits for unsent output; 0 or less: not at all.
+  /// How long a shutdown waits for unsent output to be sent. 0 or less means not at all.
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(1);
 
-  /// Once, on the thread that called serve(), when every address is listening; no other callback runs before it has
-  /// returned. Shutdown returns at once.
+  /// Called once, when every address is being listened on, on the thread that called serve(). No other callback runs
+  /// until it has returned. Shutdown makes serve() return at once.
   std::function<Action(const Server& server)> serving = nullptr;
-  /// A connection was accepted. On its loop, first of its events. out is sent; opts are applied when it returns.
+  /// Called first for each connection, on its loop, once it has been accepted. `out` is sent and `opts` are applied
+  /// after it returns.
   std::function<Action(Conn& conn, Output& out, Options& opts)> opened = nullptr;
-  /// A connection is over; err says why when it was not asked for by either side. On its loop, last of its events. Only
-  /// Shutdown is heeded. Called for every connection when the server shuts down: what it sends to others then arrives
-  /// where their loop has not begun to.
+  /// Called last for each connection, on its loop, when it has closed. `err` is set unless one side closed it normally.
+  /// Shutdown is the only action with an effect. During a shutdown it is called for every open connection. Data it
+  /// sends to another connection is then delivered only if that connection's loop has not yet begun shutting down.
   std::function<Action(Conn& conn, const Error& err)> closed = nullptr;
-  /// A connection that asked for Detach has sent its output: rwc is its socket. On its loop, last of its events. Only
-  /// Shutdown is heeded.
+  /// Called last for a connection, instead of `closed`, on its loop, when Detach has taken effect and its output has
+  /// been sent. `rwc` is its socket. Shutdown is the only action with an effect.
   std::function<Action(Conn& conn, DetachedConn rwc)> detached = nullptr;
-  /// Bytes that a callback or send() produced are about to leave: once for a batch, before any of them does. On the
-  /// loop that will write them. A datagram's send() leaves within the call, before this could be called.
+  /// Called once per batch of output from callbacks and send(), before any of it is written, on the loop that will
+  /// write it. Not called for send() on a datagram's Conn, which writes at once.
   std::function<void()> pre_write = nullptr;
-  /// Bytes arrived; none after a wake(). On the connection's loop. A view of `in` lives until data returns, a copy of
-  /// it for as long as you keep it (but see Options::reuse_input_buffer). A handler may declare a std::string_view for
-  /// it.
+  /// Called on the connection's loop when input has arrived and, with empty `in`, after wake(). A view of `in` is valid
+  /// until this callback returns, a copy of `in` for as long as it exists (but see Options::reuse_input_buffer). A
+  /// handler may declare `in` as std::string_view.
   std::function<Action(Conn& conn, const Bytes& in, Output& out)> data = nullptr;
-  /// On loop 0: right after serving, then `delay`, which is 0 at each call, after the last one returned; 0 or less: on
-  /// the loop's next turn. Only Shutdown is heeded.
+  /// Called on loop 0 right after `serving`, then `delay` after it returns. `delay` is 0 on entry; 0 or less means the
+  /// next loop iteration. Shutdown is the only action with an effect.
   std::function<Action(std::chrono::nanoseconds& delay)> tick = nullptr;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+/// @file
 /// evio: an event-loop server library. This header is all a program needs.
 
 #include <array>
@@ -7,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "evio/addr.hpp"
 #include "evio/bytes.hpp"
@@ -18,32 +20,37 @@
 #include "evio/output.hpp"
 #include "evio/server.hpp"
 
+/// An event-loop server library.
 namespace evio {
 
-/// Serves every address until Shutdown; returns no error then.
+/// Serves every address until the server shuts down, and then returns no error.
 ///
-/// An address is `scheme://address?options`: tcp (the default) tcp4 tcp6 udp udp4 udp6 unix; `:port` or
-/// `*:port`, which are every address, `host:port` or `[v6]:port`, where port 0, an empty one and `tcp://` alone are any
-/// free port; a path for unix, an abstract name (unix(7)) when it begins with '@'. An empty string is an Error. tcp and
-/// udp without a 4 or 6 listen on both families; a host name is looked up here, waiting for the answer, and the first
-/// address of each family is served. A scheme that ends in `-net` serves the whole call with poll(2) in place of
-/// epoll(7). `?reuseport=true` (1 to 9, t, T, y and Y are true) gives each loop a socket of its own (SO_REUSEPORT,
-/// socket(7)); it is an Error for unix.
+/// An address is `scheme://address?options`.
+/// - The scheme is tcp (the default), tcp4, tcp6, udp, udp4, udp6 or unix. tcp and udp without a 4 or 6 listen on both
+///   families. A scheme that ends in `-net` makes the whole call use poll(2) instead of epoll(7).
+/// - The address is `:port` or `*:port` for all interfaces, `host:port`, or `[v6]:port`. Port 0, an empty port, and
+///   `tcp://` alone mean any free port. A host name is resolved here, which may block, and the first address of each
+///   family is served. For unix the address is a path, or an abstract name (unix(7)) if it begins with '@'.
+/// - The option `reuseport=true` (or any value that begins with 1 to 9, t, T, y or Y) gives each loop a socket of its
+///   own (SO_REUSEPORT, socket(7)). It is an Error for unix.
 ///
-/// A unix path is taken over only from a socket that no process has any more. While a server starts on it there is a
-/// lock, the path with ".lock" behind it: of several that start at once one serves, the others get an Error. The path
-/// is fixed here: it is removed at the end whatever the working directory is by then.
+/// An empty string is an Error.
 ///
-/// Loop 0 runs on the calling thread, the others on threads of their own, which are joined before serve() returns.
-/// While it runs, SIGPIPE is blocked on these threads. The events are copied or moved in: with several loops one
-/// callback is called on several threads. Several calls may run at once, also within a callback.
+/// A unix path is taken over only if no process has the socket at that path open. A server locks the path with ".lock"
+/// appended while it starts, so that of several servers starting at once exactly one serves; the others get an Error.
+/// The path is resolved here and removed at the end, even if the working directory has changed since.
 ///
-/// Returns an Error that names the address, with nothing left behind, when one cannot be understood or listened on, or
-/// when there is none; and one when a loop cannot be set up or its thread not be started: a loop is a thread and two
-/// descriptors. No descriptor is 0, 1 or 2, even when a standard stream is closed. Throws what `serving`, `closed`,
-/// `detached`, `pre_write` or `tick` threw, after everything is closed.
+/// Loop 0 runs on the calling thread. The others run on threads of their own, which are joined before serve() returns.
+/// SIGPIPE is neither raised nor blocked. The events are copied or moved in; with several loops one callback is called
+/// on several threads. serve() may be called several times at once, even within a callback.
+///
+/// Returns an Error that names the address, and leaves nothing behind, if an address is invalid or cannot be listened
+/// on, or if there is none. Returns an Error if a loop cannot be set up or its thread cannot be started: each loop
+/// takes a thread and two descriptors. No descriptor is 0, 1 or 2, even if a standard stream is closed. Rethrows what
+/// `serving`, `closed`, `detached`, `pre_write` or `tick` threw, after everything has been closed.
 [[nodiscard]] Error serve(Events events, std::span<const std::string> addrs);
 
+/// The same for addresses passed one by one: strings, views or literals.
 template <std::convertible_to<std::string_view>... A>
 [[nodiscard]] Error serve(Events events, const A&... addrs) {
   const std::array<std::string, sizeof...(A)> list{std::string(std::string_view(addrs))...};

@@ -1,6 +1,7 @@
 #include "evio/input_stream.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "internal/base/sanitizer.hpp"
 #include "internal/buffer/buffer.hpp"
@@ -15,16 +16,16 @@ using internal::Storage;
 
 namespace {
 
-// For AddressSanitizer each call has storage of its own, so that a view of an earlier one is a view of freed memory.
-// But not for much: what comes byte by byte would be copied over and over.
+// Under AddressSanitizer each call gets storage of its own, so that using a view from an earlier call is a use after
+// free. Not for large inputs: one that arrives byte by byte would be copied over and over.
 constexpr bool has_own_storage(std::size_t size) {
   constexpr std::size_t kLargest = 16 * 1024;
   return internal::kAddressSanitizer && size <= kLargest;
 }
 
-Bytes view_of(Buffer& block, const char* from, std::size_t size) {
-  block.retain();
-  return BytesAccess::make(from, size, RefPtr<Storage>(&block));
+Bytes view_into(Buffer& buffer, const char* from, std::size_t size) {
+  buffer.retain();
+  return BytesAccess::make(from, size, RefPtr<Storage>(&buffer));
 }
 
 }  // namespace
@@ -56,9 +57,9 @@ void InputStream::end(std::string_view rest) {
   keep(!kept_.empty() && inside ? kept_.substr(kept_.size() - rest.size()) : Bytes::literal(rest));
 }
 
-// What is unread, in one piece. Bytes are added behind what is kept while the buffer has room: they may be shared, but
-// no one has seen the part behind used_. A full buffer is followed by one of twice what is unread, so a byte is
-// copied a bounded number of times on the average, however the input is cut.
+// Returns the unread input in one piece. While the buffer has room, new bytes are appended to it in place: Bytes may
+// share it, but none of them extends past used_. A full buffer is replaced by one twice the size of the unread input,
+// so a byte is copied a bounded number of times on average, no matter how the input is split.
 Bytes InputStream::join(const Bytes& packet) {
   if (kept_.empty()) return packet;
   const std::size_t size = kept_.size() + packet.size();
@@ -76,17 +77,17 @@ Bytes InputStream::join(const Bytes& packet) {
   }
   std::memcpy(buffer_->data() + used_, packet.data(), packet.size());
   used_ += packet.size();
-  return view_of(*buffer_, buffer_->data() + used_ - size, size);
+  return view_into(*buffer_, buffer_->data() + used_ - size, size);
 }
 
-// Copies what was only lent, and what would keep a large storage alive (share_policy.hpp). That is linear: each byte is
-// copied once out of its packet. The stream's own storage starts at least half full and is copied only when less than a
-// quarter is left, so at least as many bytes were consumed from it as are copied.
+// Copies borrowed bytes, and those that would keep a large storage alive (share_policy.hpp). The work stays linear:
+// each byte is copied once out of its packet. The stream's own storage starts at least half full and is copied only
+// when less than a quarter of it is unread, so at least as many bytes have been consumed from it as are copied.
 void InputStream::keep(const Bytes& rest) {
   if (rest.empty()) return forget();
   Bytes kept = rest;
-  const bool lent = BytesAccess::storage(rest) == nullptr || BytesAccess::is_borrowed(rest);
-  if (lent || has_own_storage(rest.size())) {
+  const bool borrowed = BytesAccess::storage(rest) == nullptr || BytesAccess::is_borrowed(rest);
+  if (borrowed || has_own_storage(rest.size())) {
     kept = Bytes::copy(rest.view());
   } else {
     BytesAccess::compact(kept);

@@ -4,31 +4,32 @@
 #include <cstdlib>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 namespace evio {
 
 Output::~Output() { std::free(text_); }
 
-Output& Output::replace_slowly(std::string_view x) {
+Output& Output::replace_slow(std::string_view x) {
   clear();
   return append(x);
 }
 
-Output& Output::replace_slowly(const Bytes& x) {
+Output& Output::replace_slow(const Bytes& x) {
   clear();
   return append(x);
 }
 
-Output& Output::append_growing(std::string_view x) {
+Output& Output::append_slow(std::string_view x) {
   grow(x.size());
   return append(x);
 }
 
 void Output::grow(std::size_t more) {
-  constexpr std::size_t kFirst = 64;  // a short text that another thread sends has one of its own
+  constexpr std::size_t kFirst = 64;  // small: each short send from another thread allocates a buffer of its own
   if (more > static_cast<std::size_t>(-1) / 2 - text_size_) throw std::length_error("evio::Output is too long");
   const std::size_t capacity = std::max({kFirst, text_size_ + more, 2 * capacity_});
-  // realloc(3): large buffers move by remapping pages, without copying them.
+  // realloc(3) moves a large buffer by remapping its pages, without copying them.
   char* const text = static_cast<char*>(std::realloc(text_, capacity));
   if (text == nullptr) throw std::bad_alloc();
   text_ = text;
@@ -42,7 +43,7 @@ Output& Output::share(Bytes x) {
   return *this;
 }
 
-// When it is empty. What one large answer has grown is not kept for the small ones that may follow.
+// Called when the output is empty. A buffer that one large answer needed is not kept for small ones that may follow.
 void Output::give_back() noexcept {
   if (capacity_ > kKeptText) {
     std::free(text_);

@@ -16,77 +16,74 @@ namespace internal {
 class OutputAccess;
 }
 
-/// What one callback sends: the loop's reusable buffer, empty when the callback starts.
+/// What one callback sends: a buffer that its loop reuses, empty when the callback starts.
 ///
-/// It holds text that was copied and, in between, large Bytes that are only shared. What it holds when the callback
-/// returns is appended to what the connection already has to send; nothing here ever replaces that.
-/// Whatever adds to it may throw std::bad_alloc.
-/// Thread-safety: used on its loop's thread, during the callback it was given to.
+/// When the callback returns, the contents are appended to what the connection already has to send; they never replace
+/// any of it. Small pieces are copied into the buffer. A std::string that is moved in and Bytes are taken over without
+/// copying if they are large (16 KiB or more).
+/// Everything that adds bytes may throw std::bad_alloc.
+/// Thread-safety: may only be used on the loop's thread, during the callback it was passed to.
 class Output {
  public:
-  using value_type = char;
+  using value_type = char;  ///< For std::back_inserter.
 
+  /// An empty output.
   Output() = default;
+  /// Not copyable.
   Output(const Output&) = delete;
+  /// Not copyable.
   Output& operator=(const Output&) = delete;
+  /// Frees the buffer.
   ~Output();
 
-  /// Replaces what this call has added by x: a view, a literal or a string is copied; a std::string that is moved in
-  /// and Bytes are taken over without copying when they are large (16 KiB and more).
-  Output& operator=(std::string_view x) {
-    if (x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
-      return replace_slowly(x);
-    return replace(x);
-  }
-  Output& operator=(const char* x) { return *this = internal::text_of(x); }
+  /// Replaces what this callback has added so far with a copy of x. `out = {}` leaves nothing.
+  Output& operator=(std::string_view x);
+  /// @overload
+  Output& operator=(const char* x) { return *this = internal::view_of(x); }
+  /// @overload
   Output& operator=(const std::string& x) { return *this = std::string_view(x); }
+  /// Replaces it with x. A large string is taken over, not copied.
   Output& operator=(std::string&& x) { return clear(), append(std::move(x)); }
-  Output& operator=(const Bytes& x) {
-    if (x.size() >= internal::kShareInOutput || x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
-      return replace_slowly(x);
-    return replace(x.view());
-  }
+  /// Replaces it with x. Large Bytes are shared, not copied.
+  Output& operator=(const Bytes& x);
+  /// Replaces it with x. Large Bytes are taken over, not copied.
   Output& operator=(Bytes&& x) { return clear(), append(std::move(x)); }
 
-  /// Adds x behind what is there; taken over or copied as by operator=.
-  Output& append(std::string_view x) {
-    if (x.size() > capacity_ - text_size_) [[unlikely]]
-      return append_growing(x);
-    char* const to = text_ + text_size_;
-    text_size_ += x.size();  // before the copy: nothing has to be kept across the call
-    if (!x.empty()) std::memcpy(to, x.data(), x.size());
-    return *this;
-  }
-  Output& append(const char* x) { return append(internal::text_of(x)); }
+  /// Adds a copy of x.
+  Output& append(std::string_view x);
+  /// @overload
+  Output& append(const char* x) { return append(internal::view_of(x)); }
+  /// @overload
   Output& append(const std::string& x) { return append(std::string_view(x)); }
-  Output& append(std::string&& x) {
-    return x.size() < internal::kShareInOutput ? append(std::string_view(x)) : share(Bytes(std::move(x)));
-  }
-  Output& append(const Bytes& x) { return x.size() < internal::kShareInOutput ? append(x.view()) : share(Bytes(x)); }
-  Output& append(Bytes&& x) { return x.size() < internal::kShareInOutput ? append(x.view()) : share(std::move(x)); }
+  /// Adds x. A large string is taken over, not copied.
+  Output& append(std::string&& x);
+  /// Adds x. Large Bytes are shared, not copied.
+  Output& append(const Bytes& x);
+  /// Adds x. Large Bytes are taken over, not copied.
+  Output& append(Bytes&& x);
 
+  /// The same as append(x).
   Output& operator+=(std::string_view x) { return append(x); }
+  /// @overload
   Output& operator+=(const char* x) { return append(x); }
+  /// @overload
   Output& operator+=(const std::string& x) { return append(x); }
+  /// @overload
   Output& operator+=(std::string&& x) { return append(std::move(x)); }
+  /// @overload
   Output& operator+=(const Bytes& x) { return append(x); }
+  /// @overload
   Output& operator+=(Bytes&& x) { return append(std::move(x)); }
 
-  /// Adds one byte; with value_type it is what std::back_inserter needs.
-  void push_back(char byte) {
-    if (text_size_ == capacity_) grow(1);
-    text_[text_size_++] = byte;
-  }
+  /// Adds one byte.
+  void push_back(char byte);
 
   /// How many bytes this callback has added so far.
   std::size_t size() const noexcept { return text_size_ + shared_size_; }
+  /// True if this callback has added nothing.
   bool empty() const noexcept { return size() == 0; }
-  /// Takes back what this call has added. A buffer that has become large is given back.
-  void clear() noexcept {
-    text_size_ = 0;
-    if (shared_size_ != 0 || capacity_ > kKeptText) [[unlikely]]
-      give_back();
-  }
+  /// Drops what this callback has added. A buffer that has grown large is freed.
+  void clear() noexcept;
 
  private:
   friend class internal::OutputAccess;
@@ -96,28 +93,74 @@ class Output {
   static constexpr std::size_t kKeptPieces = 64;
 
   struct Shared {
-    std::size_t text_before;  // how much of the text goes out before these bytes
+    std::size_t text_before;  // how much of the copied bytes leaves before these
     Bytes bytes;
   };
 
-  // In place of all there is, where that fits.
-  Output& replace(std::string_view x) noexcept {
-    text_size_ = x.size();
-    if (!x.empty()) std::memcpy(text_, x.data(), x.size());
-    return *this;
-  }
-  Output& replace_slowly(std::string_view x);
-  Output& replace_slowly(const Bytes& x);
-  Output& append_growing(std::string_view x);
+  Output& replace(std::string_view x) noexcept;
+  Output& replace_slow(std::string_view x);
+  Output& replace_slow(const Bytes& x);
+  Output& append_slow(std::string_view x);
   void grow(std::size_t more);
   Output& share(Bytes x);
   void give_back() noexcept;
 
-  char* text_ = nullptr;
-  std::size_t text_size_ = 0;
-  std::size_t capacity_ = 0;
-  std::size_t shared_size_ = 0;
+  char* text_ = nullptr;         // the copied bytes
+  std::size_t text_size_ = 0;    // how many there are
+  std::size_t capacity_ = 0;     // how many fit
+  std::size_t shared_size_ = 0;  // the sum of what shared_ refers to
   std::vector<Shared> shared_;
 };
+
+inline Output& Output::operator=(std::string_view x) {
+  if (x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
+    return replace_slow(x);
+  return replace(x);
+}
+
+inline Output& Output::operator=(const Bytes& x) {
+  if (x.size() >= internal::kShareInOutput || x.size() > capacity_ || shared_size_ != 0) [[unlikely]]
+    return replace_slow(x);
+  return replace(x.view());
+}
+
+// Nothing is shared, and x fits.
+inline Output& Output::replace(std::string_view x) noexcept {
+  text_size_ = x.size();
+  if (!x.empty()) std::memcpy(text_, x.data(), x.size());
+  return *this;
+}
+
+inline Output& Output::append(std::string_view x) {
+  if (x.size() > capacity_ - text_size_) [[unlikely]]
+    return append_slow(x);
+  char* const to = text_ + text_size_;
+  text_size_ += x.size();  // before the copy, so that nothing has to survive the call
+  if (!x.empty()) std::memcpy(to, x.data(), x.size());
+  return *this;
+}
+
+inline Output& Output::append(std::string&& x) {
+  return x.size() < internal::kShareInOutput ? append(std::string_view(x)) : share(Bytes(std::move(x)));
+}
+
+inline Output& Output::append(const Bytes& x) {
+  return x.size() < internal::kShareInOutput ? append(x.view()) : share(Bytes(x));
+}
+
+inline Output& Output::append(Bytes&& x) {
+  return x.size() < internal::kShareInOutput ? append(x.view()) : share(std::move(x));
+}
+
+inline void Output::push_back(char byte) {
+  if (text_size_ == capacity_) grow(1);
+  text_[text_size_++] = byte;
+}
+
+inline void Output::clear() noexcept {
+  text_size_ = 0;
+  if (shared_size_ != 0 || capacity_ > kKeptText) [[unlikely]]
+    give_back();
+}
 
 }  // namespace evio

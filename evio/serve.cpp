@@ -1,5 +1,6 @@
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "evio/evio.hpp"
 #include "internal/server/engine.hpp"

@@ -9,27 +9,32 @@
 namespace evio {
 
 namespace internal {
+class ServerAccess;
 class ServerState;
-}
+}  // namespace internal
 
-/// A copyable handle of a running server, given to the serving callback. Default constructed it is of nothing.
-/// Thread-safety: all its methods may be called from any thread at any time, after serve() has returned too.
+/// A copyable handle to a running server, passed to `serving`. A default-constructed Server refers to no server: it has
+/// no addresses and no loops, and shutdown() does nothing.
+/// Thread-safety: all methods may be called from any thread at any time, even after serve() has returned.
 class Server {
  public:
+  /// Refers to no server.
   Server() = default;
-  explicit Server(std::shared_ptr<internal::ServerState> state) noexcept : state_(std::move(state)) {}
 
-  /// The addresses listened on, in the order given to serve(), with the real port where `:0` was asked for.
-  /// Lives as long as some handle of this server.
+  /// The addresses listened on, in the order given to serve(), with the real port in place of port 0.
+  /// The reference is valid as long as any handle to this server exists.
   const std::vector<Addr>& addrs() const noexcept;
-  /// How many loops run.
+  /// The number of loops.
   int num_loops() const noexcept;
-  /// Shuts the server down as Action::Shutdown does: newcomers are refused at once. May be called in `serving`, while
-  /// serve() is returning and after, once or often, and from a signal handler: it is async-signal-safe
+  /// Shuts down the server, as Action::Shutdown does. New connections are refused at once. May be called repeatedly, in
+  /// `serving`, while serve() returns, afterwards, and in a signal handler: it is async-signal-safe
   /// (signal-safety(7)).
   void shutdown() const noexcept;
 
  private:
+  friend class internal::ServerAccess;
+  explicit Server(std::shared_ptr<internal::ServerState> state) noexcept : state_(std::move(state)) {}
+
   std::shared_ptr<internal::ServerState> state_;
 };
 

@@ -17,14 +17,17 @@
 
 namespace examples {
 
-/// A command line with the habits of Go's flag package, so that scripts written for evio's examples go on working:
-/// one dash or two, `-port 5000` and `--port=5000`, `--noparse=false`, and whatever stands behind the first argument
-/// that is no flag is ignored.
+/// The help for -stdlib: in Go it selects package net instead of epoll.
+inline constexpr const char* kStdlibHelp = "use poll(2) instead of epoll(7)";
+
+/// A command line parsed like Go's flag package, so that scripts written for evio's examples in Go keep working: one
+/// dash or two, `-port 5000` and `--port=5000`, `--noparse=false`. The first argument that is not a flag, and all after
+/// it, are ignored.
 class Flags {
  public:
   explicit Flags(const std::string& program) : options_(program) {}
 
-  /// A flag; what `target` holds now is its default.
+  /// Adds a flag. The current value of `target` is its default.
   template <class T>
   Flags& add(const std::string& name, T& target, const std::string& help) {
     constexpr bool kBoolean = std::is_same_v<T, bool>;
@@ -41,8 +44,8 @@ class Flags {
     return *this;
   }
 
-  /// Sets every flag's target; fails when there is a mistake. --help prints the usage and exits with 0; throws when
-  /// stdout does not take it.
+  /// Sets the target of every flag, or calls fail(). --help prints the usage and exits with 0; throws if stdout cannot
+  /// be written.
   void parse(int argc, const char* const* argv) {
     std::vector<std::string> args{""};
     for (int i = 1; i < argc; ++i) {
@@ -53,14 +56,14 @@ class Flags {
     apply(args);
   }
 
-  /// Tells a mistake on stderr, with the usage, and exits with 2.
+  /// Prints the mistake and the usage to stderr, and exits with 2.
   [[noreturn]] void fail(const std::string& mistake) {
     log(mistake + '\n' + usage());
     std::exit(2);
   }
 
  private:
-  // --name=value, from any of the forms Go takes. Moves i on when the value is the next argument.
+  // Returns --name=value for any of the forms Go accepts. Increments i if the value is the next argument.
   std::string normalize(std::string_view arg, const char* next, int& i) {
     std::string_view flag = arg.substr(arg.starts_with("--") ? 2 : 1);
     const std::size_t equals = flag.find('=');
@@ -78,11 +81,12 @@ class Flags {
       value = next;
       ++i;
     }
-    if (value == "TRUE" || value == "FALSE") value = value == "TRUE" ? "true" : "false";  // Go's, unknown to cxxopts
+    if (value == "TRUE" || value == "FALSE")
+      value = value == "TRUE" ? "true" : "false";  // Go accepts these, cxxopts does not
     return check(name, value);
   }
 
-  // Parsed alone first: cxxopts does not tell which flag a bad value was for.
+  // Parses the flag alone first: the errors of cxxopts do not say which flag had a bad value.
   std::string check(const std::string& name, const std::string& value) {
     std::string arg = "--" + name + "=" + value;
     try {
@@ -102,7 +106,7 @@ class Flags {
 
   std::string usage() const {
     std::string lines = options_.help();
-    lines.pop_back();  // the last end of a line, which is added when they are printed
+    lines.pop_back();  // the last newline: printing adds one
     return lines;
   }
 
@@ -114,7 +118,7 @@ class Flags {
   }
 
   cxxopts::Options options_;
-  std::map<std::string, bool> boolean_;  // by name: whether a flag goes without a value
+  std::map<std::string, bool> boolean_;  // by name: whether the flag may be given without a value
 };
 
 }  // namespace examples

@@ -3,7 +3,7 @@
 #include <evio/evio.hpp>
 #include <map>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "examples/flags.hpp"
 #include "examples/program.hpp"
@@ -12,17 +12,14 @@
 namespace {
 
 evio::Error run_redis(int argc, char** argv) {
-  int port = 6380;
-  int loops = 0;
-  std::string unixsocket = "socket";
+  examples::Service service{.name = "redis", .port = 6380, .unixsocket = "socket", .loops_in_unix_line = true};
   std::string balance = "random";
-  bool stdlib = false;
   examples::Flags flags("redis");
-  flags.add("port", port, "server port")
-      .add("loops", loops, "num loops")
-      .add("unixsocket", unixsocket, "unix socket")
+  flags.add("port", service.port, "server port")
+      .add("loops", service.loops, "num loops")
+      .add("unixsocket", service.unixsocket, "unix socket")
       .add("balance", balance, "random, round-robin, least-connections")
-      .add("stdlib", stdlib, "use stdlib")
+      .add("stdlib", service.stdlib, examples::kStdlibHelp)
       .parse(argc, argv);
   const std::map<std::string, evio::LoadBalance> balances{
       {"random", evio::LoadBalance::Random},
@@ -32,21 +29,8 @@ evio::Error run_redis(int argc, char** argv) {
   if (!balances.contains(balance)) flags.fail("invalid -balance flag: '" + balance + "'");
 
   evio::Events events = redis::events();
-  events.num_loops = loops;
   events.load_balance = balances.at(balance);
-  events.serving = [&](const evio::Server& server) {
-    examples::shut_down_on_signals(server);
-    const std::string suffix = " (loops: " + std::to_string(server.num_loops()) + ")";
-    examples::log("redis server started on port " + std::to_string(server.addrs()[0].port()) + suffix);
-    if (!unixsocket.empty()) examples::log("redis server started at " + unixsocket + suffix);
-    if (stdlib) examples::log("stdlib");
-    return evio::Action::None;
-  };
-
-  const std::string suffix = stdlib ? "-net" : "";
-  std::vector<std::string> addrs{"tcp" + suffix + "://:" + std::to_string(port)};
-  if (!unixsocket.empty()) addrs.push_back("unix" + suffix + "://" + unixsocket);
-  return evio::serve(std::move(events), addrs);
+  return examples::serve(std::move(events), service);
 }
 
 }  // namespace

@@ -10,36 +10,45 @@
 
 namespace {
 
+using evio::internal::Endpoint;
 using evio::internal::Interest;
 using evio::internal::Note;
 using evio::internal::NoteQueue;
+using evio::internal::Pollable;
 using evio::internal::Ready;
-using evio::internal::RefCounted;
 using evio::internal::RefPtr;
 
 // A loop that is never asleep: what waking it costs is the kernel's.
 class WideAwake final : public evio::internal::Poller {
  public:
-  std::error_code add(int, Interest, void*) override { return {}; }
-  std::error_code modify(int, Interest, void*) override { return {}; }
+  std::error_code add(int, Interest, Pollable&) override { return {}; }
+  std::error_code modify(int, Interest, Pollable&) override { return {}; }
   void remove(int) override {}
-  std::span<const Ready> wait(std::chrono::nanoseconds) override { return {}; }
-  void wake() noexcept override {}
+  Ready wait(std::chrono::nanoseconds) override { return {}; }
+  bool wake() noexcept override { return true; }
 };
 
-class Endpoint final : public RefCounted {};
+class Nobody final : public Endpoint {
+ public:
+  explicit Nobody(RefPtr<NoteQueue> queue) : Endpoint(0, std::move(queue), 0, {}, {}) {}
+  bool wake() override { return false; }
+  bool send(evio::Bytes) override { return false; }
+  bool send_copy(std::string_view) override { return false; }
+  bool close() override { return false; }
+  void set_context(std::unique_ptr<evio::internal::Context>) override {}
+};
 
 struct Shared {
   WideAwake poller;
   RefPtr<NoteQueue> queue{new NoteQueue(0, poller)};
-  RefPtr<Endpoint> peer{new Endpoint()};
+  RefPtr<Endpoint> endpoint{new Nobody(queue)};
 };
 
 std::size_t drain(NoteQueue& queue) {
   static thread_local std::array<Note, 64> notes;
   std::size_t sum = 0;
-  while (const std::size_t count = queue.take(notes)) {
-    for (const Note& note : std::span(notes).first(count)) note.peer->release();
+  while (const std::size_t count = queue.pop_bulk(notes)) {
+    for (Note& note : std::span(notes).first(count)) note = {};
     sum += count;
   }
   return sum;
@@ -50,10 +59,10 @@ void post_and_take(benchmark::State& state) {
   Shared shared;
   for (auto _ : state) {
     for (std::int64_t i = 0; i < state.range(0); ++i) {
-      shared.queue->post(Note::about(Note::Kind::kMail, *shared.peer));
+      shared.queue->post({Note::Kind::kRequest, shared.endpoint});
     }
     benchmark::DoNotOptimize(drain(*shared.queue));
-    shared.queue->rest();
+    shared.queue->prepare_wait();
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
@@ -69,9 +78,9 @@ void post_from_threads(benchmark::State& state) {
   for (auto _ : state) {
     if (state.thread_index() == 0) {
       under_way.fetch_sub(static_cast<std::int64_t>(drain(*shared->queue)), std::memory_order_relaxed);
-      shared->queue->rest();
+      shared->queue->prepare_wait();
     } else if (under_way.load(std::memory_order_relaxed) < kMost) {
-      shared->queue->post(Note::about(Note::Kind::kMail, *shared->peer));
+      shared->queue->post({Note::Kind::kRequest, shared->endpoint});
       under_way.fetch_add(1, std::memory_order_relaxed);
       ++posted;
     }

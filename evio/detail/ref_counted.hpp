@@ -14,15 +14,15 @@ class RefCounted {
   RefCounted(const RefCounted&) = delete;
   RefCounted& operator=(const RefCounted&) = delete;
 
-  // relaxed: the caller has a reference already, so nothing has to be made visible by one more.
+  // relaxed: the caller already has a reference, so the new one need not make anything visible.
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
 
-  // acq_rel: what the others did with the object happens before the last one disposes of it.
+  // acq_rel: every use of the object happens before dispose().
   void release(std::uint32_t count = 1) noexcept {
     if (references_.fetch_sub(count, std::memory_order_acq_rel) == count) dispose();
   }
 
-  // acquire: pairs with release(): the others have finished reading when the bytes are overwritten.
+  // acquire, paired with release(): all other threads have finished reading before the caller overwrites the bytes.
   bool unshared() const noexcept { return references_.load(std::memory_order_acquire) == 1; }
 
  protected:
@@ -64,10 +64,10 @@ class RefPtr {
   T* object_ = nullptr;
 };
 
-/// What Bytes lie in.
+/// The memory that Bytes refer to.
 class Storage : public RefCounted {
  public:
-  /// How much memory lives for as long as it does, its own few bytes aside.
+  /// How much memory it keeps alive, apart from its own few bytes.
   virtual std::size_t capacity() const noexcept = 0;
 };
 

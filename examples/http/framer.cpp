@@ -13,7 +13,7 @@ namespace {
 constexpr Bytes kToken = set_of("!#$%&'*+-.^_`|~", kAlphanumeric);  // RFC 9110, 5.6.2
 constexpr Bytes kBlank = set_of(" \t");
 
-// All that shows but '#', which ends a URI and is never sent, and UTF-8, which clients send though they should not.
+// Visible ASCII except '#', which begins a fragment and is never sent, and UTF-8, which some clients wrongly send.
 constexpr Bytes kTarget = [] {
   Bytes set{};
   for (std::size_t c = '!'; c < set.size(); ++c) set[c] = c != '#' && c != 0x7f;
@@ -27,7 +27,7 @@ constexpr Bytes kValue = set_of("# \t", kTarget);  // RFC 9110, 5.5
 Framer::Result Framer::find_end(std::string_view unread) {
   if (phase_ == Phase::kStart && at_ == 0) *this = Framer();
   for (;;) {
-    // Nothing behind the limit is looked at: how much of it happens to be there must not matter.
+    // Ignore bytes after the limit: the result must not depend on how many of them have arrived.
     const Step status = step(unread.substr(0, limit_));
     if (!status) continue;
     if (*status == Status::kDone) {
@@ -40,7 +40,7 @@ Framer::Result Framer::find_end(std::string_view unread) {
 }
 
 Status Framer::beyond_limit() const noexcept {
-  if (phase_ == Phase::kMethod) return Status::kNotImplemented;  // no method has so long a name
+  if (phase_ == Phase::kMethod) return Status::kNotImplemented;  // no known method is that long
   if (phase_ == Phase::kTarget) return Status::kUriTooLong;
   return phase_ < Phase::kBody ? Status::kHeadTooLarge : Status::kTooLarge;
 }
@@ -99,7 +99,7 @@ Step Framer::expect(std::string_view in, char byte, Phase next) {
   return go(next);
 }
 
-// Empty lines before a request are passed over (RFC 9112, 2.2): old clients end a body with one.
+// Skips empty lines before a request (RFC 9112, 2.2): old clients end a body with one.
 Step Framer::start(std::string_view in) {
   return in[at_] == '\r' ? expect(in, '\r', Phase::kStartLf) : go(Phase::kMethod);
 }
@@ -109,11 +109,11 @@ Step Framer::method(std::string_view in) {
   if (at_ == in.size()) return Status::kMore;
   if (at_ == mark_) return Status::kBadRequest;
   const std::string_view name = in.substr(mark_, at_ - mark_);
-  if (name == "CONNECT") return Status::kNotImplemented;  // what follows a 200 to it would be no HTTP
+  if (name == "CONNECT") return Status::kNotImplemented;  // what follows a 200 to it would not be HTTP
   if (in[at_] != ' ') return Status::kBadRequest;
   is_head_ = name == "HEAD";
   name_end_ = at_++;
-  phase_ = Phase::kTarget;  // and the mark stays where the method begins
+  phase_ = Phase::kTarget;  // mark_ stays where the method begins
   return kNext;
 }
 
@@ -126,7 +126,7 @@ Step Framer::target(std::string_view in) {
 }
 
 Step Framer::version(std::string_view in) {
-  constexpr std::string_view kUsual = "HTTP/1.1\r\n";  // It nearly always comes whole.
+  constexpr std::string_view kUsual = "HTTP/1.1\r\n";  // nearly always, and in one piece
   if (at_ == mark_ && in.substr(at_, kUsual.size()) == kUsual) {
     at_ += kUsual.size();
     return go(Phase::kField);
@@ -154,7 +154,7 @@ Step Framer::name(std::string_view in) {
   if (at_ == in.size()) return Status::kMore;
   if (in[at_] != ':' || at_ == mark_) return Status::kBadRequest;
   name_end_ = at_++;
-  phase_ = Phase::kValue;  // and the mark stays where the name begins
+  phase_ = Phase::kValue;  // mark_ stays where the name begins
   return kNext;
 }
 
@@ -162,7 +162,7 @@ Step Framer::value(std::string_view in) {
   at_ = run(in, at_, kValue);
   if (at_ == in.size()) return Status::kMore;
   if (in[at_] != '\r') return Status::kBadRequest;
-  if (!in_trailer_) {  // where it is too late to change anything (RFC 9110, 6.5.1)
+  if (!in_trailer_) {  // trailers must not change anything (RFC 9110, 6.5.1)
     const std::string_view value = trim(in.substr(name_end_ + 1, at_ - name_end_ - 1));
     if (const Step refused = head_.field(in.substr(mark_, name_end_ - mark_), value)) return refused;
   }
@@ -205,7 +205,7 @@ Step Framer::chunk_size(std::string_view in) {
   return kNext;
 }
 
-// There should be nothing before a ';', but it is to be passed over (RFC 9112, 7.1.1; RFC 9110, 5.6.3).
+// Skips whitespace before a ';', which should not be there (RFC 9112, 7.1.1; RFC 9110, 5.6.3).
 Step Framer::chunk_blank(std::string_view in) {
   const std::size_t line_limit = mark_ + kMaxChunkLine;
   at_ = run(in.substr(0, line_limit), at_, kBlank);

@@ -9,18 +9,18 @@
 
 namespace http {
 
-/// Finds where an HTTP/1.x request ends (RFC 9112), however it is cut, and refuses what is none.
+/// Finds the end of an HTTP/1.x request (RFC 9112), no matter how it is split, and refuses malformed ones.
 ///
-/// Every byte is looked at once, as soon as it is there, and the verdict depends on the bytes alone: a request that
-/// comes byte by byte is judged at the same byte as one that comes whole. Nothing is kept but a few numbers. Where the
-/// RFC leaves a choice the strict one is taken, since two readings of one request are how requests are smuggled past
-/// a proxy. RFC9112.md goes through what it demands.
+/// Every byte is examined once, as soon as it has arrived, and the result depends only on the bytes: a request that
+/// arrives byte by byte is refused at the same byte as one that arrives whole. Only a few numbers are kept. Where the
+/// RFC leaves a choice, the strict one is taken: two readings of one request are how requests are smuggled past a
+/// proxy. RFC9112.md goes through its requirements.
 /// Thread-safety: one thread at a time.
 class Framer {
  public:
-  static constexpr std::size_t kMaxHead = 16 * 1024;  // a request line with its fields; trailers as much again
+  static constexpr std::size_t kMaxHead = 16 * 1024;  // a request line with its fields; the same again for trailers
   static constexpr std::size_t kMaxBody = Head::kMaxBody;
-  static constexpr std::size_t kMaxRequest = 2 * kMaxBody;  // with it
+  static constexpr std::size_t kMaxRequest = 2 * kMaxBody;  // all of it
   static constexpr std::size_t kMaxChunkLine = 1024;        // a chunk's length and extensions
 
   struct Result {
@@ -28,11 +28,11 @@ class Framer {
     std::size_t size;  // of the whole request when done, 0 otherwise
   };
 
-  /// `unread` begins with the request and only grows from call to call until that is done; the next call is about
-  /// the next one.
+  /// `unread` must begin with the request, and may only grow from call to call until the request is done. The next call
+  /// then begins the next request.
   Result find_end(std::string_view unread);
 
-  // What the last request that was done asks of its answer; the first one also of one that was refused.
+  // How to answer the last complete request. is_head() is also valid for a refused one.
   bool is_head() const noexcept { return is_head_; }  ///< No body (RFC 9110, 9.3.2).
   bool is_http_1_0() const noexcept { return head_.is_http_1_0(); }
   bool keeps_alive() const noexcept { return head_.keeps_alive(); }
@@ -77,12 +77,12 @@ class Framer {
   Step go(Phase next) noexcept;
   Status beyond_limit() const noexcept;
 
-  std::size_t at_ = 0;            // all before it was looked at
-  std::size_t mark_ = 0;          // where the element at hand begins
-  std::size_t name_end_ = 0;      // of the method or the field at hand
-  std::size_t limit_ = kMaxHead;  // the phases at hand end before it
+  std::size_t at_ = 0;            // everything before it has been examined
+  std::size_t mark_ = 0;          // where the current element begins
+  std::size_t name_end_ = 0;      // of the current method or field name
+  std::size_t limit_ = kMaxHead;  // the current phase must end before it
   std::size_t joined_ = 0;        // the size of the chunks so far
-  std::size_t left_ = 0;          // of the body or the chunk
+  std::size_t left_ = 0;          // to come of the body or the chunk
   Head head_;
   Phase phase_ = Phase::kStart;
   bool is_head_ = false;

@@ -7,7 +7,7 @@ namespace http {
 
 Step Head::field(std::string_view name, std::string_view value) {
   const auto is = [name](std::string_view other) { return same_ignoring_case(name, other); };
-  switch (name.size()) {  // none of these are of one size
+  switch (name.size()) {  // these all differ in length
     case 4:
       return is("host") ? host(value) : kNext;
     case 6:
@@ -26,8 +26,8 @@ Step Head::field(std::string_view name, std::string_view value) {
 Step Head::end() const {
   if (!has_host_ && minor_ > 0) return Status::kBadRequest;
   if (!has_coding_) return kNext;
-  // Two lengths, or one of a version that did not know how to say it, or one that nobody can know: this is how requests
-  // are smuggled past a proxy (RFC 9112, 6.1 and 6.3).
+  // Two lengths, a transfer coding in HTTP/1.0, which has none, or a length that cannot be determined: these are used
+  // to smuggle requests past a proxy (RFC 9112, 6.1 and 6.3).
   if (has_length_ || minor_ == 0 || !is_chunked_) return Status::kBadRequest;
   return is_coded_further_ ? Step(Status::kNotImplemented) : kNext;
 }
@@ -46,7 +46,7 @@ Step Head::content_length(std::string_view value) {
     if (c < '0' || c > '9') return Status::kBadRequest;
     length = length * 10 + static_cast<std::size_t>(c - '0');
     too_large = too_large || length > kMaxBody;
-    if (too_large) length = 0;  // however many digits follow, it does not wrap
+    if (too_large) length = 0;  // so that it cannot overflow, however many digits follow
   }
   if (too_large) return Status::kTooLarge;
   if (has_length_ && length != length_) return Status::kBadRequest;
@@ -55,7 +55,7 @@ Step Head::content_length(std::string_view value) {
   return kNext;
 }
 
-// Codings in the order in which they were applied, over one line or several. Chunked must come last, and once.
+// Codings in the order they were applied, on one line or several. Chunked must come last, and only once.
 Step Head::transfer_encoding(std::string_view value) {
   if (value.empty()) return Status::kBadRequest;
   has_coding_ = true;

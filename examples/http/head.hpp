@@ -7,20 +7,20 @@
 
 namespace http {
 
-/// What the fields of a request's head say of the request itself: its host, how its body is framed, what becomes of the
-/// connection. They come one by one, as lines whose form has been checked. Thread-safety: one thread at a time.
+/// What the header fields say about the request itself: its host, the framing of its body, whether the connection
+/// persists. The fields are passed one by one and must be well-formed. Thread-safety: one thread at a time.
 class Head {
  public:
-  static constexpr std::size_t kMaxBody = 8 * 1024 * 1024;  // without what chunking adds
+  static constexpr std::size_t kMaxBody = 8 * 1024 * 1024;  // not counting the chunk framing
 
   void set_minor_version(int minor) noexcept { minor_ = minor; }
   Step field(std::string_view name, std::string_view value);
-  /// The end of the head: whether the fields are what they must be together.
+  /// At the end of the head: whether the fields are valid together.
   Step end() const;
 
   bool is_http_1_0() const noexcept { return minor_ == 0; }
   bool is_chunked() const noexcept { return is_chunked_; }
-  std::size_t length() const noexcept { return length_; }  ///< Of the body, as announced; 0 when it is chunked.
+  std::size_t length() const noexcept { return length_; }  ///< Of the body, as announced; 0 if it is chunked.
   bool keeps_alive() const noexcept { return !close_ && (keep_alive_ || minor_ > 0); }
   bool expects_continue() const noexcept { return expects_continue_ && minor_ > 0; }
 
@@ -35,9 +35,9 @@ class Head {
   int minor_ = 1;
   bool has_host_ = false;
   bool has_length_ = false;
-  bool has_coding_ = false;  // a transfer coding, whichever
+  bool has_coding_ = false;  // any transfer coding
   bool is_chunked_ = false;
-  bool is_coded_further_ = false;  // by a coding other than chunked
+  bool is_coded_further_ = false;  // with a coding other than chunked
   bool close_ = false;
   bool keep_alive_ = false;
   bool expects_continue_ = false;

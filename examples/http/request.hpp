@@ -5,20 +5,20 @@
 
 namespace http {
 
-/// One request taken apart. The views are of the text it was read from, but for a chunked body, which is of `storage`.
+/// A parsed request. The views refer to the bytes it was parsed from; a chunked body refers to `storage`.
 struct Request {
   std::string_view method, path, query, proto;
-  std::string_view authority;  // of a target that is a whole URI; empty for any other
-  std::string_view head;       // the lines of the fields
+  std::string_view authority;  // of a target that is a whole URI; empty otherwise
+  std::string_view head;       // the field lines
   std::string_view body;
 
-  /// The value of a field, whatever the case of its name; empty when there is none.
+  /// The value of a field, whose name is case-insensitive; empty if there is none.
   std::string_view field(std::string_view name) const;
-  /// Where it was sent to: what Host says counts only where the target does not say it (RFC 9112, 3.2.2).
+  /// The host it was sent to. Host is ignored if the target names one (RFC 9112, 3.2.2).
   std::string_view host() const { return authority.empty() ? field("host") : authority; }
 };
 
-/// Takes a whole request apart, as a Framer found it: what that has checked is not checked again.
+/// Parses a whole request that a Framer has found and checked.
 Request parse(std::string_view whole, std::string& storage);
 
 }  // namespace http

@@ -9,8 +9,8 @@ namespace http {
 
 namespace {
 
-// Formatting takes longer than all the rest of a response, so each loop does it once a second. time(2) is no system
-// call (vdso(7)).
+// Formatting the date takes longer than the rest of a response, so each loop does it once a second. time(2) is not a
+// system call (vdso(7)).
 std::string_view date() {
   thread_local std::time_t formatted = -1;
   thread_local std::array<char, sizeof "Thu, 01 Jan 1970 00:00:00 GMT"> text{};
@@ -34,7 +34,8 @@ void append_number(evio::Output& out, std::size_t number) {
 
 void append_response(evio::Output& out, std::string_view status, const Content& content) {
   out.append("HTTP/1.1 ").append(status).append("\r\nServer: evio\r\nDate: ").append(date());
-  out.append("\r\nContent-Length: ");  // of an empty body too: without it that would be all that follows
+  out.append(
+      "\r\nContent-Length: ");  // also if the body is empty: without it, everything that follows would be the body
   append_number(out, content.body.size());
   out.append("\r\n").append(content.head).append("\r\n");
   if (!content.announce_only) out.append(content.body);

@@ -5,7 +5,7 @@
 
 namespace http {
 
-/// What a response carries: fields of its own, each ending in CRLF, and a body, which an answer to HEAD only announces.
+/// The content of a response: its own fields, each ending in CRLF, and a body, which an answer to HEAD only announces.
 struct Content {
   std::string_view head;
   std::string_view body;

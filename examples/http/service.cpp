@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kClose = "Connection: close\r\n";
 
-// One connection: what came of its next request, and how far that was looked at.
+// The state of one connection: the part of its next request that has arrived, and how far it has been examined.
 struct Session {
   evio::InputStream input;
   Framer framer;
@@ -50,14 +50,14 @@ class Service {
     Session& session = *conn.context<Session>();
     evio::Action action = evio::Action::None;
     session.input.feed(in, [&](std::string_view unread) {
-      if (action == evio::Action::Close) return unread.size();  // what follows the last request is not read
+      if (action == evio::Action::Close) return unread.size();  // ignore what follows the last request
       return answer_next(session.framer, unread, out, action);
     });
     return action;
   }
 
  private:
-  // Answers the request unread begins with. Returns how long it is, 0 when it is not whole yet.
+  // Answers the request at the beginning of `unread`. Returns its length; 0 if it is incomplete.
   std::size_t answer_next(Framer& framer, std::string_view unread, evio::Output& out, evio::Action& action) const {
     Framer::Result found = framer.find_end(unread);
     if (found.status == Status::kContinue) {
@@ -75,7 +75,7 @@ class Service {
 
   void handle(const Framer& framer, std::string_view whole, evio::Output& out, evio::Action& action) const {
     if (!noparse_) {
-      // Here a server of your own would look at what is asked for. This one answers everybody alike.
+      // A real server would look at the request here. This one answers all requests alike.
       std::string storage;
       [[maybe_unused]] const Request request = parse(whole, storage);
     }

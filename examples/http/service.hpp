@@ -6,12 +6,12 @@ namespace http {
 
 struct Options {
   bool aaaa = false;    // answer with 1,024 times 'a' instead of "Hello World!"
-  bool noparse = true;  // answer without taking the request apart
+  bool noparse = true;  // answer without parsing the request
 };
 
-/// The server: every request is answered 200 with the same body, in order, however many came at once. What is no
-/// request, or is too large, or asks for what is not implemented, is answered 400, 413, 414, 431, 501 or 505, and the
-/// connection closed.
+/// The server: it answers every request with 200 and the same body, in order, also when several arrive at once. It
+/// answers a request that is malformed, too large or not implemented with 400, 413, 414, 431, 501 or 505, and closes
+/// the connection.
 evio::Events events(const Options& options);
 
 }  // namespace http

@@ -20,7 +20,7 @@ inline constexpr Bytes kAlpha = set_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN
 inline constexpr Bytes kDigit = set_of("0123456789");
 inline constexpr Bytes kAlphanumeric = set_of("0123456789", kAlpha);
 
-/// Where the run of bytes of a set that begins at `at` ends.
+/// The end of the run of bytes in `set` that begins at `at`.
 inline std::size_t run(std::string_view in, std::size_t at, const Bytes& set) {
   while (at < in.size() && set[static_cast<unsigned char>(in[at])]) ++at;
   return at;
@@ -33,7 +33,7 @@ inline int hex(char c) {
   return letter >= 0 && letter < 6 ? letter + 10 : -1;
 }
 
-/// The text without the spaces and tabs around it.
+/// The text without leading and trailing spaces and tabs.
 inline std::string_view trim(std::string_view text) {
   const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
@@ -41,14 +41,14 @@ inline std::string_view trim(std::string_view text) {
   return text;
 }
 
-/// Cuts off and returns what stands before `end`, which is dropped.
+/// Removes and returns the part before `end`, and drops `end`.
 inline std::string_view cut(std::string_view& text, std::string_view end) {
   const std::string_view part = text.substr(0, text.find(end));
   text.remove_prefix(std::min(part.size() + end.size(), text.size()));
   return part;
 }
 
-/// Calls f with each element of a list with commas; there may be empty ones, which do not count (RFC 9110, 5.6.1.2).
+/// Calls f with each element of a comma-separated list. Empty elements are ignored (RFC 9110, 5.6.1.2).
 template <class F>
 void for_each_element(std::string_view list, F f) {
   while (!list.empty()) {
@@ -56,7 +56,7 @@ void for_each_element(std::string_view list, F f) {
   }
 }
 
-/// Whether two names are one, as names of fields are compared (RFC 9110, 5.1).
+/// Whether two field names are equal, ignoring case (RFC 9110, 5.1).
 inline bool same_ignoring_case(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });

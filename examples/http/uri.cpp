@@ -12,9 +12,9 @@ namespace http {
 namespace {
 
 constexpr Bytes kScheme = set_of("+-.", kAlphanumeric);            // RFC 3986, 3.1
-constexpr Bytes kName = set_of("-._~!$&'()*+,;=", kAlphanumeric);  // RFC 3986, 3.2.2, but for what is percent-encoded
+constexpr Bytes kName = set_of("-._~!$&'()*+,;=", kAlphanumeric);  // RFC 3986, 3.2.2, except what is percent-encoded
 
-// Where the name or the IPv4 address that a text begins with ends.
+// The end of the name or IPv4 address at the beginning of a text.
 std::size_t end_of_name(std::string_view text) {
   std::size_t at = run(text, 0, kName);
   while (text.size() - at >= 3 && text[at] == '%' && hex(text[at + 1]) >= 0 && hex(text[at + 2]) >= 0) {
@@ -23,10 +23,10 @@ std::size_t end_of_name(std::string_view text) {
   return at;
 }
 
-// The same for an IPv6 address in brackets; 0 when it is none.
+// The same for an IPv6 address in brackets; 0 if it is not one.
 std::size_t end_of_ipv6(std::string_view text) {
   const std::size_t end = text.find(']');
-  std::array<char, INET6_ADDRSTRLEN> address{};  // ends in a zero
+  std::array<char, INET6_ADDRSTRLEN> address{};  // zero-terminated
   if (end == std::string_view::npos || end > address.size()) return 0;
   text.copy(address.data(), end - 1, 1);
   in6_addr binary;

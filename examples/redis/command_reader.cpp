@@ -9,7 +9,7 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-// A number as redis-server takes it: nothing before or behind it, no zeros in front.
+// Accepts numbers like redis-server: nothing before or after them, no leading zeros.
 bool to_number(std::string_view text, std::int64_t& number) {
   const std::string_view digits = text.substr(text.starts_with('-') ? 1 : 0);
   if (digits.empty() || (digits.front() == '0' && text.size() > 1)) return false;
@@ -17,7 +17,7 @@ bool to_number(std::string_view text, std::int64_t& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// The same with its CRLF, in one pass, when there are few digits, as nearly always. Returns the size of it all, or 0.
+// The same for a number and its CRLF, in one pass; only for few digits, which is nearly always. Returns the size, or 0.
 std::size_t read_short_number(std::string_view text, std::int64_t& number) {
   constexpr std::size_t kMost = 9;
   std::int64_t value = 0;
@@ -59,7 +59,7 @@ CommandReader::Result CommandReader::read(std::string_view unread) {
 }
 
 void CommandReader::begin() {
-  constexpr std::size_t kKeepArgs = 64;  // what an unusual command needed is not kept for ever
+  constexpr std::size_t kKeepArgs = 64;  // do not keep forever what one unusual command needed
   constexpr std::size_t kKeepText = 256;
   if (args_.capacity() > kKeepArgs) args_ = {};
   if (text_.capacity() > kKeepText) text_ = {};
@@ -123,7 +123,7 @@ CommandReader::Step CommandReader::read_arg(std::string_view unread) {
   return Step::kNext;
 }
 
-// The line that begins at at_ with a byte that says what the number is of.
+// Reads the line at at_: a type byte and a number.
 CommandReader::Step CommandReader::read_number(std::string_view unread, const char* too_long, const char* invalid,
                                                std::int64_t& number) {
   if (const std::size_t size = read_short_number(unread.substr(at_ + 1), number); size != 0) {
@@ -171,7 +171,7 @@ bool CommandReader::split(std::string_view line) {
   }
 }
 
-// A word may turn to quotes in its middle, and ends where they do.
+// Quotes may begin in the middle of a word; their end is its end.
 bool CommandReader::unquote_word(std::string_view line, std::size_t& i) {
   for (; i < line.size() && !is_space(line[i]); ++i) {
     if (line[i] == '"' || line[i] == '\'') return unquote(line, i) && (i == line.size() || is_space(line[i]));

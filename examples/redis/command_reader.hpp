@@ -8,38 +8,38 @@
 
 namespace redis {
 
-/// Reads commands as redis-server does: arrays of bulk strings and inline commands, with its words for what is neither.
+/// Reads commands like redis-server: arrays of bulk strings and inline commands, with its error messages.
 ///
-/// However a command is cut, no byte is looked at twice and the outcome is the same. Nothing is kept but where the
-/// arguments are; those of an inline command are unquoted into storage of their own.
+/// No matter how a command is split, no byte is examined twice and the result is the same. Only the positions of the
+/// arguments are kept; those of an inline command are unquoted into separate storage.
 /// Thread-safety: one thread at a time.
 class CommandReader {
  public:
-  static constexpr std::size_t kMaxLine = 64 * 1024;            // an inline command, or the line of a number
+  static constexpr std::size_t kMaxLine = 64 * 1024;            // an inline command, or a line with a number
   static constexpr std::size_t kMaxArgs = 1024 * 1024;          // of one command
   static constexpr std::size_t kMaxCommand = 64 * 1024 * 1024;  // all of it
 
   enum class Status : std::uint8_t {
-    kMore,     ///< Not whole yet.
-    kCommand,  ///< Here is one.
-    kNothing,  ///< An empty one, to be passed over.
+    kMore,     ///< Incomplete.
+    kCommand,  ///< A complete command.
+    kNothing,  ///< An empty command: skip it.
     kError,    ///< See error().
   };
 
   struct Result {
     Status status;
-    std::size_t size;  // of the whole command when there is one, 0 otherwise
+    std::size_t size;  // of a complete command, 0 otherwise
   };
 
-  /// `unread` begins with the command and only grows from call to call until that is whole; the next call is about
-  /// the next one.
+  /// `unread` must begin with the command, and may only grow from call to call until the command is complete. The next
+  /// call then begins the next command.
   Result read(std::string_view unread);
 
-  /// The arguments, the command's name first: views that live until the next call, and no longer than `unread`.
+  /// The arguments, beginning with the command's name. The views are valid until the next call, as long as `unread` is.
   std::size_t size() const noexcept { return args_.size(); }
   std::string_view operator[](std::size_t i) const noexcept { return source_.substr(args_[i].begin, args_[i].size); }
 
-  /// What is wrong, as redis-server says it.
+  /// What is wrong, in the words of redis-server.
   std::string_view error() const noexcept { return text_; }
 
  private:
@@ -62,10 +62,10 @@ class CommandReader {
   bool unquote(std::string_view line, std::size_t& i);
 
   bool begun_ = false;
-  std::size_t at_ = 0;        // all before it was taken in
-  std::size_t searched_ = 0;  // up to here the line at hand does not end
-  std::size_t wanted_ = 0;    // how many more arguments there are to be
-  std::int64_t bulk_ = -1;    // the size of the next one, -1 while it is not known
+  std::size_t at_ = 0;        // everything before it has been parsed
+  std::size_t searched_ = 0;  // the current line does not end before this
+  std::size_t wanted_ = 0;    // how many arguments are still to come
+  std::int64_t bulk_ = -1;    // the size of the next one; -1 if not yet known
   std::vector<Range> args_;   // in source_
   std::string_view source_;
   std::string text_;  // the unquoted arguments of an inline command, or the error

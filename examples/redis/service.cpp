@@ -17,13 +17,13 @@ namespace redis {
 
 namespace {
 
-// One connection: what came of its next command, and how far that was read.
+// The state of one connection: the part of its next command that has arrived, and how far it has been parsed.
 struct Session {
   evio::InputStream input;
   CommandReader reader;
 };
 
-// A command being carried out.
+// A command and what it needs to run.
 struct Call {
   const CommandReader& args;
   Store& store;
@@ -47,7 +47,7 @@ void append_bulk(evio::Output& out, const Value& value) {
   out.append(value).append("\r\n");
 }
 
-// What a client sent must not end the line of an error.
+// Bytes from a client must not end the line of an error.
 void append_error(evio::Output& out, std::string_view before, std::string_view quoted, std::string_view after) {
   constexpr std::size_t kMaxQuoted = 128;  // redis-server's too
   out.append("-ERR ").append(before);
@@ -112,8 +112,8 @@ evio::Action shutdown(Call& call) {
   return evio::Action::Shutdown;
 }
 
-// Any page in a browser can have it send a POST to this port, with commands in the body. Unlike these, what HTTP puts
-// before them cannot be chosen by the page: a line that begins with POST, or one that begins with Host:.
+// A web page can make a browser send a POST to this port, with commands in the body. But the page cannot choose what
+// HTTP puts before the body: a line that begins with POST, or one that begins with Host:.
 evio::Action hang_up(Call& call) {
   examples::log(
       "Possible SECURITY ATTACK detected: POST and Host: are HTTP, sent by a browser perhaps. Connection from " +
@@ -123,7 +123,7 @@ evio::Action hang_up(Call& call) {
 
 struct Command {
   std::string_view name;
-  std::size_t min_args, max_args;  // the name is one
+  std::size_t min_args, max_args;  // including the name
   evio::Action (*run)(Call&);
 };
 
@@ -162,7 +162,7 @@ evio::Action on_data(Store& store, evio::Conn& conn, const evio::Bytes& in, evio
   Call call{reader, store, conn, out};
   evio::Action action = evio::Action::None;
   input.feed(in, [&, &reader = reader](std::string_view unread) -> std::size_t {
-    if (action != evio::Action::None) return unread.size();  // what follows the last command is not read
+    if (action != evio::Action::None) return unread.size();  // ignore what follows the last command
     const CommandReader::Result result = reader.read(unread);
     if (result.status == CommandReader::Status::kError) {
       append_error(out, "Protocol error: ", reader.error(), "");

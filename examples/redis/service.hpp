@@ -4,8 +4,8 @@
 
 namespace redis {
 
-/// The server: PING ECHO SET GET DEL FLUSHDB WAKE QUIT SHUTDOWN over one store, answered in order, however many came
-/// at once. What is no command is answered with redis-server's protocol error, and the connection closed.
+/// The server: PING ECHO SET GET DEL FLUSHDB WAKE QUIT SHUTDOWN over one store. It answers commands in order, also when
+/// several arrive at once. It answers malformed input with redis-server's protocol error, and closes the connection.
 evio::Events events();
 
 }  // namespace redis

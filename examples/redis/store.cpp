@@ -6,7 +6,7 @@
 namespace redis {
 
 void Store::set(std::string_view key, std::string_view value) {
-  // A copy of its own: sharing the bytes as they were received would keep all that was received with them.
+  // A copy: sharing the received bytes would keep the whole read buffer alive.
   evio::Bytes bytes = evio::Bytes::copy(value);
   Shard& shard = shards_[shard_of(key)];
   const std::unique_lock lock(shard.mutex);
@@ -22,7 +22,7 @@ std::size_t Store::remove(std::span<const std::string_view> keys) {
   std::bitset<kShards> concerned;
   for (const std::string_view key : keys) concerned.set(shard_of(key));
   Locks locks;
-  for (std::size_t i = 0; i < kShards; ++i) {  // always in this order, so that no two wait for each other
+  for (std::size_t i = 0; i < kShards; ++i) {  // always in this order, so that no deadlock is possible
     if (concerned[i]) locks[i] = std::unique_lock(shards_[i].mutex);
   }
   std::size_t removed = 0;
@@ -37,7 +37,7 @@ std::size_t Store::remove(std::span<const std::string_view> keys) {
 }
 
 void Store::clear() {
-  std::array<Values, kShards> old;  // destroyed when the locks are free again
+  std::array<Values, kShards> old;  // destroyed after the locks have been released
   Locks locks;
   for (std::size_t i = 0; i < kShards; ++i) locks[i] = std::unique_lock(shards_[i].mutex);
   for (std::size_t i = 0; i < kShards; ++i) old[i].swap(shards_[i].values);

@@ -14,12 +14,12 @@
 
 namespace redis {
 
-/// The keys and their values, shared by all loops. They are spread over shards, each with a lock of its own, so that
-/// loops seldom meet; what concerns several keys is done under all their locks, so that nobody sees it half done.
+/// The keys and their values, shared by all loops. They are distributed over shards, each with its own lock, so that
+/// loops rarely contend. An operation on several keys holds all their locks, so that it is atomic.
 /// Thread-safety: all methods may be called from any thread.
 class Store {
  public:
-  /// Calls use(value) under the key's lock. False when there is no such key.
+  /// Calls use(value) under the key's lock. Returns false if there is no such key.
   template <class Use>
   bool get(std::string_view key, Use&& use) const {
     const Shard& shard = shards_[shard_of(key)];
@@ -30,7 +30,7 @@ class Store {
     return true;
   }
   void set(std::string_view key, std::string_view value);
-  /// Returns how many of the keys there were.
+  /// Returns how many of the keys existed.
   std::size_t remove(std::span<const std::string_view> keys);
   void clear();
 
@@ -40,14 +40,14 @@ class Store {
     std::size_t operator()(std::string_view key) const noexcept { return std::hash<std::string_view>()(key); }
   };
   using Values = std::unordered_map<std::string, evio::Bytes, Hash, std::equal_to<>>;
-  struct alignas(64) Shard {  // locks apart by a cache line
+  struct alignas(64) Shard {  // so that no two locks share a cache line
     mutable std::shared_mutex mutex;
     Values values;
   };
   static constexpr std::size_t kShards = 16;
   using Locks = std::array<std::unique_lock<std::shared_mutex>, kShards>;
 
-  // By bits that the map, which takes the hash modulo a prime, does not depend on.
+  // Uses bits of the hash that the map, which takes it modulo a prime, hardly depends on.
   static std::size_t shard_of(std::string_view key) noexcept {
     constexpr int kTopByte = std::numeric_limits<std::size_t>::digits - 8;
     return (Hash()(key) >> kTopByte) % kShards;

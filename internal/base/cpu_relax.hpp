@@ -2,9 +2,9 @@
 
 namespace evio::internal {
 
-/// For a thread that looks again and again at what another one is about to change: lets the processor rest for some
-/// tens of cycles. Nothing where no way to say so is known. Thread-safety: any thread.
-inline void relax() noexcept {
+/// For a thread that polls what another one is about to change: pauses the processor for some tens of cycles. Does
+/// nothing on processors without a known instruction for it. Thread-safety: any thread.
+inline void cpu_relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)

@@ -45,8 +45,8 @@ inline int fcntl(int fd, int command, int value) { return ::fcntl(fd, command, v
   errno = failure;
   return moved;
 }
-// A process may be started without a standard stream (`2>&-`). Whoever then gets its number gets what the program
-// writes there: a descriptor of the library is moved out of the way.
+// A process may be started without a standard stream (`2>&-`). A descriptor that got its number would get what the
+// program writes there: those of the library are moved out of the way.
 inline int above_standard(int fd) {
   if (static_cast<unsigned>(fd) > STDERR_FILENO) [[likely]]  // -1 too
     return fd;
@@ -59,12 +59,10 @@ inline ssize_t read(int fd, void* to, std::size_t size) {
 inline ssize_t write(int fd, const void* from, std::size_t size) {
   return retried([&] { return ::write(fd, from, size); });
 }
-// Not retried, for the steady state of a loop, which goes another way after EINTR: nothing has to outlive the call
-// here.
+// Not retried, for the fast path of a loop, which takes another way after EINTR: nothing has to outlive the call here.
 inline ssize_t read_once(int fd, void* to, std::size_t size) { return ::read(fd, to, size); }
-inline ssize_t write_once(int fd, const void* from, std::size_t size) { return ::write(fd, from, size); }
-inline ssize_t writev(int fd, const iovec* parts, int count) {
-  return retried([&] { return ::writev(fd, parts, count); });
+inline ssize_t send_once(int fd, const void* from, std::size_t size, int flags) {
+  return ::send(fd, from, size, flags);
 }
 inline ssize_t send(int fd, const void* from, std::size_t size, int flags) {
   return retried([&] { return ::send(fd, from, size, flags); });
@@ -119,7 +117,7 @@ inline int pipe2(int ends[2], int flags) {
 }
 inline int ioctl(int fd, unsigned long request, int* value) { return ::ioctl(fd, request, value); }
 
-// Its caller moves it above 2: if that fails, a file that was created here must not be left behind.
+// Its caller moves it above 2: if that fails, a file that was created here must be removed.
 inline int open(const char* path, int flags, mode_t mode) {
   return retried([&] { return ::open(path, flags, mode); });
 }

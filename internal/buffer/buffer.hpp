@@ -7,10 +7,10 @@
 
 namespace evio::internal {
 
-/// Bytes of storage behind a count, in one allocation: what loops read into and what unsent output waits in. Large ones
-/// begin on a cache line: the kernel's copies to and from 8 or 24 bytes behind a page's beginning, where an allocator
+/// Counted storage, in one allocation: what loops read into and what unsent output waits in. Large ones
+/// begin on a cache line: the kernel's copies to and from 8 or 24 bytes after a page's beginning, where an allocator
 /// could have them begin otherwise, took 1.4 to 1.9 times as long (AMD Zen 4).
-/// Thread-safety: the count is; writing into it is for the one that knows which part no one else has seen.
+/// Thread-safety: the count is; only the owner that knows which part nobody else has seen may write.
 class Buffer final : public Storage {
  public:
   /// Throws std::bad_alloc.

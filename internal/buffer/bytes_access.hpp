@@ -6,27 +6,27 @@
 
 namespace evio::internal {
 
-/// Makes Bytes of storage that the library holds.
+/// What the library may do with Bytes that its user may not.
 class BytesAccess {
  public:
   static Bytes make(const char* data, std::size_t size, RefPtr<Storage> storage) noexcept {
     return Bytes(data, size, storage.detach());
   }
-  /// The hold of the storage, which is the caller's from now on; the Bytes are empty.
-  static Storage* release(Bytes& bytes) noexcept {
+  /// Gives up the reference to the storage; the Bytes are empty then.
+  static Storage* detach(Bytes& bytes) noexcept {
     bytes.data_ = nullptr;
     bytes.size_ = 0;
     return std::exchange(bytes.storage_, nullptr);
   }
-  /// Points at another run of the same storage.
-  static void point(Bytes& bytes, const char* data, std::size_t size) noexcept {
+  /// Another range of the same storage.
+  static void set_range(Bytes& bytes, const char* data, std::size_t size) noexcept {
     bytes.data_ = data;
     bytes.size_ = size;
   }
   static Storage* storage(const Bytes& bytes) noexcept { return bytes.storage_; }
 
-  /// Bytes that are overwritten once the call they were made for is over (Options::reuse_input_buffer): whoever wants
-  /// to keep them past it has to copy. Their storage is a mark, held by everyone and freed by no one.
+  /// Bytes that are overwritten after the call they were made for (Options::reuse_input_buffer): to keep them is to
+  /// copy them. Their storage is a static sentinel that is never freed.
   static Bytes borrow(std::string_view text) noexcept;
   static bool is_borrowed(const Bytes& bytes) noexcept;
 

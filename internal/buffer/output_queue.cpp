@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "evio/detail/share_policy.hpp"
-#include "internal/base/syscalls.hpp"
 #include "internal/buffer/bytes_access.hpp"
 #include "internal/buffer/output_access.hpp"
 
@@ -20,7 +19,7 @@ constexpr std::size_t kLeastParts = 64;
 
 }  // namespace
 
-void OutputQueue::take(const Output& out, std::size_t skip) {
+void OutputQueue::append(const Output& out, std::size_t skip) {
   OutputAccess::for_each(out, [&](std::string_view piece, const Bytes* shared) {
     const std::size_t cut = std::min(skip, piece.size());
     skip -= cut;
@@ -28,72 +27,58 @@ void OutputQueue::take(const Output& out, std::size_t skip) {
     if (shared != nullptr && !BytesAccess::is_borrowed(*shared)) {
       add(shared->substr(cut));
     } else {
-      add_text(piece.substr(cut));
+      add_copy(piece.substr(cut));
     }
   });
 }
 
 // All of it or, when there is no memory, nothing: what needs memory comes first.
-void OutputQueue::add_text(std::string_view text) {
-  if (text.empty()) return;
-  const std::size_t fits = tail_ ? std::min(text.size(), tail_->capacity() - tail_used_) : 0;
-  if (fits < text.size()) add_block(text.substr(fits));
+void OutputQueue::add_copy(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const std::size_t fits = tail_ ? std::min(bytes.size(), tail_->capacity() - tail_used_) : 0;
+  if (fits < bytes.size()) add_buffer(bytes.substr(fits));
   if (fits == 0) return;
-  Bytes& part = parts_[parts_.size() - (fits < text.size() ? 2 : 1)];
-  std::memcpy(const_cast<char*>(part.end()), text.data(), fits);
-  BytesAccess::point(part, part.data(), part.size() + fits);
-  if (fits == text.size()) tail_used_ += fits;
+  Bytes& part = parts_[parts_.size() - (fits < bytes.size() ? 2 : 1)];
+  std::memcpy(const_cast<char*>(part.end()), bytes.data(), fits);
+  BytesAccess::set_range(part, part.data(), part.size() + fits);
+  if (fits == bytes.size()) tail_used_ += fits;
 }
 
-// A part of its own for the text, with room behind it where there is text already: as much as there was last time and
-// as much again, so that many small ones share a block and a few do not take a large one.
-void OutputQueue::add_block(std::string_view text) {
+// A new part for the bytes, with room after them if a copy came before: twice the room of the last one, so that many
+// small copies share a buffer and a few do not take a large one.
+void OutputQueue::add_buffer(std::string_view bytes) {
   constexpr std::size_t kLargest = 16 * 1024 - sizeof(Buffer);
   const std::size_t room = tail_ ? std::min(kLargest, std::max(kLittle, 2 * tail_->capacity())) : 0;
-  RefPtr<Buffer> block = Buffer::make(std::max(text.size(), room));
-  std::memcpy(block->data(), text.data(), text.size());
-  parts_.push_back(BytesAccess::make(block->data(), text.size(), RefPtr<Storage>(RefPtr<Buffer>(block).detach())));
-  tail_ = std::move(block);
-  tail_used_ = text.size();
+  RefPtr<Buffer> buffer = Buffer::make(std::max(bytes.size(), room));
+  std::memcpy(buffer->data(), bytes.data(), bytes.size());
+  parts_.push_back(BytesAccess::make(buffer->data(), bytes.size(), RefPtr<Storage>(RefPtr<Buffer>(buffer).detach())));
+  tail_ = std::move(buffer);
+  tail_used_ = bytes.size();
 }
 
 void OutputQueue::add(Bytes bytes) {
-  if (bytes.size() < kShareInQueue) return add_text(bytes.view());
+  if (bytes.size() < kShareInQueue) return add_copy(bytes.view());
   BytesAccess::compact(bytes);
   parts_.push_back(std::move(bytes));
   close_tail();
 }
 
-// No more text comes behind the one before the last part.
+// Nothing more is added to the part before the last one.
 void OutputQueue::close_tail() noexcept {
   if (!tail_) return;
   tail_ = {};
   BytesAccess::compact(parts_[parts_.size() - 2]);
 }
 
-Sent OutputQueue::write(int fd) {
-  constexpr std::size_t kParts = 64;
-  constexpr std::size_t kAtOnce = 1024 * 1024;  // a peer that reads as fast as this writes must not keep the loop
-  for (std::size_t written = 0; head_ != parts_.size();) {
-    if (written >= kAtOnce) return Sent::kBlocked;
-    std::array<iovec, kParts> vector;
-    std::size_t count = 0;
-    std::size_t size = 0;
-    for (std::size_t i = head_; i != parts_.size() && count != kParts; ++i) {
-      vector[count++] = {const_cast<char*>(parts_[i].data()), parts_[i].size()};
-      size += parts_[i].size();
-    }
-    const ssize_t n =
-        count == 1 ? sys::write(fd, vector[0].iov_base, size) : sys::writev(fd, vector.data(), static_cast<int>(count));
-    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Sent::kBlocked : Sent::kFailed;
-    drop(static_cast<std::size_t>(n));
-    written += static_cast<std::size_t>(n);
-    if (static_cast<std::size_t>(n) < size) return Sent::kBlocked;
+void OutputQueue::gather(Batch& batch) const noexcept {
+  batch.count = batch.bytes = 0;
+  for (std::size_t i = head_; i != parts_.size() && batch.count != batch.parts.size(); ++i) {
+    batch.parts[batch.count++] = {const_cast<char*>(parts_[i].data()), parts_[i].size()};
+    batch.bytes += parts_[i].size();
   }
-  return Sent::kAll;
 }
 
-void OutputQueue::drop(std::size_t written) noexcept {
+void OutputQueue::remove(std::size_t written) noexcept {
   while (head_ != parts_.size() && written >= parts_[head_].size()) {
     written -= parts_[head_].size();
     parts_[head_++] = {};
@@ -108,11 +93,11 @@ void OutputQueue::drop(std::size_t written) noexcept {
   head.remove_prefix(written);
   BytesAccess::compact(head);
   if (tail_ && BytesAccess::storage(parts_.back()) != tail_.get()) tail_ = {};  // the head was the tail, too
-  if (head_ > parts_.size() / 2) forget_sent();
+  if (head_ > parts_.size() / 2) drop_written_parts();
 }
 
 // Half of the entries are spent: moving the others is amortised over the writes that spent them.
-void OutputQueue::forget_sent() noexcept {
+void OutputQueue::drop_written_parts() noexcept {
   const auto first = parts_.begin() + static_cast<std::ptrdiff_t>(head_);
   const std::size_t left = parts_.size() - head_;
   if (parts_.capacity() > std::max(kLeastParts, kMostKept * left)) {

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <sys/uio.h>
+
+#include <array>
 #include <cstddef>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -10,31 +14,44 @@
 
 namespace evio::internal {
 
-/// How far a write got.
-enum class Sent { kAll, kBlocked, kFailed };
-
-/// The output of one connection that its socket did not take yet, oldest first. It exists only while there is some.
-/// It keeps no more than kMostKept times as much memory as there is output (evio/detail/share_policy.hpp), and up to 16
-/// KiB of room for texts that may follow. Thread-safety: its loop's thread.
+/// The output of one connection that its socket has not taken yet, oldest first. It exists only while there is some.
+/// It keeps no more than kMostKept times as much memory as there is output (evio/detail/share_policy.hpp), and up to
+/// 16 KiB of room for what may follow.
+/// Thread-safety: its loop's thread.
 class OutputQueue {
  public:
-  /// Adds what is in `out` from byte `skip` on: large shared bytes are shared on, the rest is copied. All of these may
-  /// throw std::bad_alloc; add() and add_text() then have added nothing.
-  void take(const Output& out, std::size_t skip);
+  /// A turn writes so many bytes of one connection: a peer that reads as fast as this writes must not keep the loop.
+  static constexpr std::size_t kWriteBudget = 1024 * 1024;
+
+  /// What one system call writes.
+  struct Batch {
+    std::array<iovec, 64> parts;
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+
+    std::span<iovec> span() noexcept { return std::span(parts).first(count); }
+  };
+
+  /// Adds what is in `out` from byte `skip` on: large shared bytes are shared, the rest is copied. All of these may
+  /// throw std::bad_alloc; add() and add_copy() then have added nothing.
+  void append(const Output& out, std::size_t skip);
   void add(Bytes bytes);
-  void add_text(std::string_view text);
-  /// Writes as much as the socket takes, and about a megabyte at most: kBlocked then, too. kFailed leaves errno.
-  Sent write(int fd);
+  void add_copy(std::string_view bytes);
+
+  bool empty() const noexcept { return head_ == parts_.size(); }
+  /// The oldest bytes, as many as fit into a batch. They stay here.
+  void gather(Batch& batch) const noexcept;
+  /// The socket has taken so many bytes.
+  void remove(std::size_t written) noexcept;
 
  private:
-  void add_block(std::string_view text);
+  void add_buffer(std::string_view bytes);
   void close_tail() noexcept;
-  void drop(std::size_t written) noexcept;
-  void forget_sent() noexcept;
+  void drop_written_parts() noexcept;
 
   std::vector<Bytes> parts_;
-  std::size_t head_ = 0;  // parts before it are sent
-  RefPtr<Buffer> tail_;   // the storage of the last part, when more text fits behind it
+  std::size_t head_ = 0;  // parts before it are written
+  RefPtr<Buffer> tail_;   // the storage of the last part, if more fits after it
   std::size_t tail_used_ = 0;
 };
 

@@ -6,24 +6,19 @@
 namespace evio::internal {
 
 void ReadBuffer::renew() {
-  if (block_ == nullptr || !block_->unshared()) {  // it may have been let go of meanwhile
-    RefPtr<Buffer> block = Buffer::make(kSize);
-    block_ = block.get();
-    input_ = BytesAccess::make(block_->data(), 0, RefPtr<Storage>(block.detach()));
-  }
-  rewind();
+  RefPtr<Buffer> buffer = Buffer::make(kSize);
+  buffer_ = buffer.get();
+  input_ = BytesAccess::make(buffer_->data(), 0, RefPtr<Storage>(buffer.detach()));
 }
 
-void ReadBuffer::pass_over() noexcept {
+// Something in the buffer is kept: what was read last is the last of it.
+std::span<char> ReadBuffer::room_after_kept() {
   constexpr std::size_t kAlign = 16;
-  const std::size_t used = std::min(room_, (input_.size() + kAlign - 1) / kAlign * kAlign);
-  next_ += used;
-  room_ -= used;
-}
-
-const Bytes& ReadBuffer::lend(const Bytes& input) noexcept {
-  lent_ = BytesAccess::borrow(input.view());
-  return lent_;
+  const auto used = static_cast<std::size_t>(input_.end() - buffer_->data());
+  const std::size_t next = std::min(kSize, (used + kAlign - 1) / kAlign * kAlign);
+  if (kSize - next >= kSize / 4) return {buffer_->data() + next, kSize - next};
+  renew();
+  return {buffer_->data(), kSize};
 }
 
 }  // namespace evio::internal

@@ -11,64 +11,51 @@
 namespace evio::internal {
 
 /// Where a loop reads into. A handler that keeps a copy of its input keeps the bytes where they are: the next read goes
-/// behind them, or into a fresh block, so that nothing is ever copied and small values that are kept share a block.
+/// after them, or into a fresh buffer, so that nothing is ever copied and small values that are kept share a buffer.
 ///
-/// Under AddressSanitizer a handler gets a copy of each read, in storage of its own that is freed when the handler is
-/// done, unless it keeps some: a view that is used later is a view of freed memory, whatever has been read meanwhile.
+/// Under AddressSanitizer a handler gets a copy of each read, in storage of its own that is freed when the handler has
+/// returned, unless it keeps some: a view that is used later is a view of freed memory, whatever has been read since.
 /// Thread-safety: its loop's thread; the Bytes it gives out, any.
 class ReadBuffer {
  public:
-  /// As much as one read(2) takes: bulk transfers gain up to here (each read and write wakes somebody), and what no one
-  /// has read into costs no memory.
+  /// As much as one read(2) takes: bulk transfers gain up to here, as each read and write wakes somebody, and what was
+  /// never read into costs no memory.
   static constexpr std::size_t kSize = 256 * 1024;
 
   ReadBuffer() { renew(); }
 
-  /// Where to read next; never less than a quarter of kSize. Lives until recycle(). Throws std::bad_alloc.
+  /// Where to read next; never less than a quarter of kSize. Lives until the next call. Throws std::bad_alloc.
   std::span<char> room() {
-    if (room_ < kSize / 4) [[unlikely]]
-      renew();
-    unpoison(next_, room_);
-    return {next_, room_};
+    Buffer& buffer = *buffer_;
+    const std::span<char> room = buffer.unshared() ? std::span(buffer.data(), kSize) : room_after_kept();
+    unpoison(room.data(), room.size());
+    return room;
   }
-  /// The first n bytes of room() as what a handler gets: sharing the storage, or lent for the call only.
-  const Bytes& filled(std::size_t n, bool lent) noexcept(!kAddressSanitizer) {
+  /// What was read into the beginning of room() as a handler gets it: sharing the storage, or unowned, which is valid
+  /// for the call only. Lives until done().
+  const Bytes& filled(const char* data, std::size_t size, bool unowned) noexcept(!kAddressSanitizer) {
     if constexpr (kAddressSanitizer) {
-      copy_ = Bytes::copy({next_, n});
-      poison(next_, room_);
-      return lent ? lend(copy_) : copy_;
+      copy_ = Bytes::copy({data, size});
+      poison(data, size);
+      data = copy_.data();
     }
-    BytesAccess::point(input_, next_, n);
-    if (lent) [[unlikely]]
-      return lend(input_);
-    return input_;
+    Bytes& input = unowned ? unowned_ : kAddressSanitizer ? copy_ : input_;
+    BytesAccess::set_range(input, data, size);
+    return input;
   }
-  /// The handler is done: makes room again.
-  void recycle() noexcept {
+  /// The handler has returned.
+  void done() noexcept {
     if constexpr (kAddressSanitizer) copy_ = {};
-    if (block_->unshared()) [[likely]] {
-      if (room_ != kSize) [[unlikely]]
-        rewind();
-    } else {
-      pass_over();
-    }
   }
 
  private:
+  std::span<char> room_after_kept();
   void renew();
-  void pass_over() noexcept;
-  const Bytes& lend(const Bytes& input) noexcept;
-  void rewind() noexcept {
-    next_ = block_->data();
-    room_ = kSize;
-  }
 
-  Bytes input_;  // holds the block; points at what was read last
-  Bytes lent_;
+  Bytes input_;  // what was read last; owns the buffer
+  Bytes unowned_ = BytesAccess::borrow({});
   Bytes copy_;  // for AddressSanitizer
-  Buffer* block_ = nullptr;
-  char* next_ = nullptr;  // what is before it may be kept by somebody
-  std::size_t room_ = 0;  // from there to the end
+  Buffer* buffer_ = nullptr;
 };
 
 }  // namespace evio::internal

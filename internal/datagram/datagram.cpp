@@ -45,7 +45,7 @@ Addr DatagramRoute::read(msghdr& received, const Addr& bound) {
   return local.to_addr(Network::kUdp);
 }
 
-// ipi_addr is the address the datagram came to; ipi_spec_dst the same or, as no one can answer from a broadcast
+// ipi_addr is the address the datagram came to; ipi_spec_dst the same or, as nothing can be sent from a broadcast
 // address, this host's own.
 void DatagramRoute::use(const in_pktinfo& info, SocketAddress& local) {
   local.v4 = {};
@@ -62,7 +62,7 @@ void DatagramRoute::use(const in6_pktinfo& info, SocketAddress& local) {
   local.v6.sin6_addr = info.ipi6_addr;
   if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) local.v6.sin6_scope_id = info.ipi6_ifindex;
   in6_pktinfo answer{};
-  // Elsewhere routing chooses the interface; and no one can answer from a group's address: there it chooses that too.
+  // Elsewhere routing chooses the interface; and nothing can be sent from a group's address: routing chooses that too.
   answer.ipi6_ifindex = local.v6.sin6_scope_id;
   if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) {
     answer.ipi6_ifindex = info.ipi6_ifindex;
@@ -79,9 +79,9 @@ void DatagramRoute::address(msghdr& message) noexcept {
   message.msg_controllen = control_size;
 }
 
-bool Datagram::send_text(std::string_view text) {
+bool Datagram::send_copy(std::string_view bytes) {
   DatagramRoute route = route_;
-  iovec part{const_cast<char*>(text.data()), text.size()};
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -89,8 +89,8 @@ bool Datagram::send_text(std::string_view text) {
   return queue().on_loop_thread() ? socket_->send(message) : port_->send(message);
 }
 
-void Datagram::renew(std::uint64_t id, Addr local, const DatagramRoute& route) {
-  Endpoint::renew(id, std::move(local), route.peer.to_addr(Network::kUdp));
+void Datagram::reset(std::uint64_t id, Addr local, const DatagramRoute& route) {
+  Endpoint::reset(id, std::move(local), route.peer.to_addr(Network::kUdp));
   route_ = route;
 }
 

@@ -44,16 +44,20 @@ class Datagram final : public Endpoint {
 
   bool wake() override { return false; }
   /// Sends at once, from the calling thread: only so it can say whether that was possible.
-  bool send(Bytes bytes) override { return send_text(bytes.view()); }
-  bool send_text(std::string_view text) override;
+  bool send(Bytes bytes) override { return send_copy(bytes.view()); }
+  bool send_copy(std::string_view bytes) override;
   bool close() override { return false; }
 
-  /// For the next datagram, when no one has kept a handle of this one.
-  void renew(std::uint64_t id, Addr local, const DatagramRoute& route);
+  /// For the next datagram, when nobody has kept a handle of this one.
+  void reset(std::uint64_t id, Addr local, const DatagramRoute& route);
   DatagramRoute& route() noexcept { return route_; }
 
  private:
-  void keep(std::unique_ptr<Context>) override {}
+  void set_context(std::unique_ptr<Context>) override {}
+  // Nobody posts a note about a datagram.
+  void on_request() noexcept override { EVIO_ASSERT(false); }
+  void on_flush() noexcept override { EVIO_ASSERT(false); }
+  void on_adopt(RefPtr<NoteTarget>) noexcept override { EVIO_ASSERT(false); }
 
   DatagramRoute route_;
   RefPtr<DatagramPort> port_;

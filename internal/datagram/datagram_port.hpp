@@ -27,7 +27,7 @@ class DatagramPort final : public RefCounted {
     return sent;
   }
   void close() noexcept {
-    // acq_rel, here and in leave(): whoever closes the descriptor comes after the last use of it.
+    // acq_rel, here and in leave(): the descriptor is closed after its last use.
     if (state_.fetch_or(kClosed, std::memory_order_acq_rel) == 0) fd_.close();
   }
 

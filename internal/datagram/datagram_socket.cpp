@@ -9,8 +9,7 @@
 namespace evio::internal {
 
 DatagramSocket::DatagramSocket(FileDescriptor fd, int addr_index, Addr bound, RefPtr<NoteQueue> queue)
-    : Source(Kind::kDatagrams),
-      port_(new DatagramPort(std::move(fd))),
+    : port_(new DatagramPort(std::move(fd))),
       addr_index_(addr_index),
       bound_(std::move(bound)),
       queue_(std::move(queue)) {
@@ -23,8 +22,8 @@ void DatagramSocket::renew_input(Slot& slot) {
   slot.input = BytesAccess::make(slot.block->data(), 0, RefPtr<Storage>(block.detach()));
 }
 
-// Not where someone has kept the datagram before; and under AddressSanitizer never, so that a view that was kept is one
-// of freed memory.
+// Not if a handler has kept the previous datagram; and under AddressSanitizer never, so that a view that was kept is
+// one of freed memory.
 bool DatagramSocket::may_be_reused(const Slot& slot) noexcept {
   return kAddressSanitizer ? slot.block != nullptr : slot.block->unshared();
 }
@@ -54,7 +53,7 @@ std::size_t DatagramSocket::receive_raw() {
   // An error, such as ICMP's word of a peer that is gone, concerns no datagram here; reading it has cleared it.
   const int count = sys::recvmmsg(fd(), messages_.data(), kBatch, MSG_DONTWAIT);
   count_ = count < 0 ? 0 : static_cast<std::size_t>(count);
-  handled_ = answered_ = 0;
+  done_ = answered_ = 0;
   return count_;
 }
 
@@ -62,35 +61,35 @@ std::size_t DatagramSocket::receive_raw() {
 void DatagramSocket::name(std::size_t count, std::uint64_t first_id) {
   for (std::size_t i = 0; i != count; ++i) {
     Slot& slot = slots_[i];
-    BytesAccess::point(slot.input, slot.block->data(), messages_[i].msg_len);
+    BytesAccess::set_range(slot.input, slot.block->data(), messages_[i].msg_len);
     poison(slot.block->data() + messages_[i].msg_len, kLargest - messages_[i].msg_len);
     slot.route.peer.size = messages_[i].msg_hdr.msg_namelen;
     Addr local = slot.route.read(messages_[i].msg_hdr, bound_);
-    auto* const peer = static_cast<Datagram*>(EndpointAccess::peer(slot.self));
+    auto* const peer = static_cast<Datagram*>(EndpointAccess::endpoint(slot.self));
     if (peer != nullptr && peer->unshared()) {
-      peer->renew(first_id + i, std::move(local), slot.route);
+      peer->reset(first_id + i, std::move(local), slot.route);
     } else {
-      slot.self = EndpointAccess::adopt(
-          new Datagram(first_id + i, queue_, addr_index_, std::move(local), slot.route, port_, *this));
+      slot.self = EndpointAccess::handle(RefPtr<Endpoint>(
+          new Datagram(first_id + i, queue_, addr_index_, std::move(local), slot.route, port_, *this)));
     }
   }
 }
 
 bool DatagramSocket::has_answers() const noexcept {
   return std::any_of(slots_.begin() + static_cast<std::ptrdiff_t>(answered_),
-                     slots_.begin() + static_cast<std::ptrdiff_t>(handled_),
+                     slots_.begin() + static_cast<std::ptrdiff_t>(done_),
                      [](const Slot& slot) { return !slot.output.empty(); });
 }
 
 void DatagramSocket::drop_answers() noexcept {
-  for (; answered_ != handled_; ++answered_) OutputAccess::reset(slots_[answered_].output);
+  for (; answered_ != done_; ++answered_) slots_[answered_].output.clear();
 }
 
-void DatagramSocket::handled(std::size_t i) noexcept {
+void DatagramSocket::mark_done(std::size_t i) noexcept {
   Slot& slot = slots_[i];
-  if (slot.output.size() > kLargest) OutputAccess::reset(slot.output);  // lost, as what is too large for a datagram is
+  if (slot.output.size() > kLargest) slot.output.clear();  // lost, as what is too large for a datagram is
   forget_input(slot);
-  handled_ = i + 1;
+  done_ = i + 1;
 }
 
 mmsghdr DatagramSocket::answer_of(Slot& slot) noexcept {
@@ -103,11 +102,11 @@ mmsghdr DatagramSocket::answer_of(Slot& slot) noexcept {
 
 Sent DatagramSocket::answer() noexcept {
   blocked_ = false;
-  while (answered_ != handled_) {
+  while (answered_ != done_) {
     std::array<mmsghdr, kBatch> answers;
     std::array<std::size_t, kBatch> from;
     unsigned count = 0;
-    for (std::size_t i = answered_; i != handled_; ++i) {
+    for (std::size_t i = answered_; i != done_; ++i) {
       if (slots_[i].output.empty()) continue;
       from[count] = i;
       answers[count++] = answer_of(slots_[i]);
@@ -118,18 +117,18 @@ Sent DatagramSocket::answer() noexcept {
       blocked_ = true;
       return Sent::kBlocked;
     }
-    // An answer that cannot be sent, being too large or to nowhere, is lost as datagrams are; those behind it are not.
+    // An answer that cannot be sent, being too large or to nowhere, is lost as datagrams are; those after it are not.
     const std::size_t last = sent < 0 ? 0 : static_cast<std::size_t>(sent) - 1;
-    for (std::size_t i = 0; i <= last; ++i) OutputAccess::reset(slots_[from[i]].output);
+    for (std::size_t i = 0; i <= last; ++i) slots_[from[i]].output.clear();
     answered_ = from[last] + 1;
   }
-  answered_ = handled_;
+  answered_ = done_;
   return Sent::kAll;
 }
 
 void DatagramSocket::recycle() noexcept {
   for (std::size_t i = 0; i != count_; ++i) forget_input(slots_[i]);  // some may have had no callback
-  count_ = handled_ = answered_ = 0;
+  count_ = done_ = answered_ = 0;
 }
 
 bool DatagramSocket::send(const msghdr& message) noexcept {

@@ -1,23 +1,22 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <memory>
 #include <span>
 
 #include "evio/output.hpp"
 #include "internal/buffer/buffer.hpp"
-#include "internal/buffer/output_queue.hpp"
 #include "internal/datagram/datagram.hpp"
 #include "internal/datagram/datagram_port.hpp"
-#include "internal/poll/pollable.hpp"
-#include "internal/poll/poller.hpp"
 
 namespace evio::internal {
 
-/// One datagram socket as its loop sees it: takes in a batch of datagrams with one recvmmsg(2), and sends the answers,
-/// in the order of what they answer, with one sendmmsg(2). Thread-safety: its loop's thread.
-class DatagramSocket : public Source {
+/// How far a batch of answers got.
+enum class Sent { kAll, kBlocked };
+
+/// The input and output of one datagram socket: takes in a batch of datagrams with one recvmmsg(2), and sends the
+/// answers, in the order of what they answer, with one sendmmsg(2). Thread-safety: its loop's thread.
+class DatagramSocket {
  public:
   static constexpr std::size_t kBatch = 16;
 
@@ -36,7 +35,7 @@ class DatagramSocket : public Source {
 
   /// Takes in a batch; the one before must be answered. Returns how many datagrams; 0 when there is none, which leaves
   /// errno. Throws std::bad_alloc.
-  /// `first_id` is asked for their numbers.
+  /// `first_id` gives their numbers.
   template <class FirstId>
   std::size_t receive(FirstId first_id) {
     const std::size_t count = receive_raw();
@@ -49,7 +48,7 @@ class DatagramSocket : public Source {
   Output& output(std::size_t i) noexcept { return slots_[i].output; }
 
   /// The callback for the i-th has returned: its output is an answer now.
-  void handled(std::size_t i) noexcept;
+  void mark_done(std::size_t i) noexcept;
 
   /// True when there is an answer to be sent.
   bool has_answers() const noexcept;
@@ -58,26 +57,21 @@ class DatagramSocket : public Source {
   /// Sends what answers there are, in order, and makes room for the next batch when that is all. kBlocked: later.
   Sent answer() noexcept;
   bool blocked() const noexcept { return blocked_; }
-  /// The batch is done with: input that no one kept is read into again.
+  /// The batch is finished: input that nobody kept is read into again.
   void recycle() noexcept;
 
-  /// Sends one datagram, behind the answers of a batch in hand when called in one of its callbacks.
+  /// Sends one datagram; in a callback, after the answers that the batch has so far.
   bool send(const msghdr& message) noexcept;
-
-  /// What the poller watches it for.
-  Interest interest = Interest::kUnregistered;
-  // When to try again after the system ran out of memory; max() while it is not paused.
-  std::chrono::steady_clock::time_point resume_at = std::chrono::steady_clock::time_point::max();
 
  private:
   // The largest datagram there is, and a byte more so that it is seen to be whole.
   static constexpr std::size_t kLargest = 64 * 1024;
 
-  // As many pieces as an Output of that size can have: shared ones, and text in between.
+  // As many pieces as an Output of that size can have: shared ones, and copied bytes in between.
   static constexpr std::size_t kParts = 2 * (kLargest / kShareInOutput) + 1;
 
   struct Slot {
-    Bytes input;  // holds the block
+    Bytes input;  // owns the buffer
     Buffer* block = nullptr;
     Output output;
     DatagramRoute route;
@@ -102,7 +96,7 @@ class DatagramSocket : public Source {
   std::array<Slot, kBatch>& slots_ = *batch_;
   std::array<mmsghdr, kBatch> messages_{};
   std::size_t count_ = 0;     // datagrams in hand
-  std::size_t handled_ = 0;   // of them, from the front, had their callback
+  std::size_t done_ = 0;      // of them, from the front, had their callback
   std::size_t answered_ = 0;  // of those, from the front, are answered
   bool blocked_ = false;
   bool closed_ = false;

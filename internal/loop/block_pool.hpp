@@ -6,11 +6,9 @@
 
 namespace evio::internal {
 
-struct Request;
-
-/// Memory for the short requests of other threads to one loop: taken by any thread, given back by the loop, so that a
-/// steady flow of them allocates nothing. A thread that finds its own store empty takes all that the loop has given
-/// back. At most 2 * kMost blocks wait in the pool, and as many in the store of a thread that has sent something.
+/// Memory for what other threads ask of one loop: any thread takes blocks, the loop gives them back, so that a steady
+/// flow allocates nothing. A thread whose own store is empty takes all that the loop has given back. At most 2 * kMost
+/// blocks wait in the pool, and as many in the store of a thread that has sent something.
 /// Thread-safety: get() any thread; Returned the loop's.
 class BlockPool {
   struct Block {

@@ -5,23 +5,23 @@
 
 #include "evio/conn.hpp"
 #include "evio/detail/ref_counted.hpp"
+#include "internal/base/intrusive_list.hpp"
 #include "internal/loop/note_queue.hpp"
 
 namespace evio::internal {
 
-/// What a Conn is a handle of: a connection, or the sender of one datagram.
-/// Thread-safety: what was fixed at its making, and wake(), send() and close(), any thread; the context, its loop's
+/// What a Conn refers to: a connection, or the sender of one datagram. It belongs to one loop.
+/// Thread-safety: what the constructor has fixed, and wake(), send() and close(), any thread; the rest its loop's
 /// thread.
-class Endpoint : public RefCounted {
+class Endpoint : public NoteTarget {
  public:
   virtual bool wake() = 0;
-  /// Takes the bytes over.
   virtual bool send(Bytes bytes) = 0;
-  /// Copies the text.
-  virtual bool send_text(std::string_view text) = 0;
+  virtual bool send_copy(std::string_view bytes) = 0;
   virtual bool close() = 0;
-  virtual void keep(std::unique_ptr<Context> context) = 0;
-  void* kept(const std::type_info& type) const noexcept { return context_ ? context_->value(type) : nullptr; }
+
+  virtual void set_context(std::unique_ptr<Context> context) = 0;
+  void* find_context(const TypeId& type) const noexcept { return context_ ? context_->find(type) : nullptr; }
 
   std::uint64_t id() const noexcept { return id_; }
   int addr_index() const noexcept { return addr_index_; }
@@ -37,8 +37,9 @@ class Endpoint : public RefCounted {
         local_(std::move(local)),
         remote_(std::move(remote)) {}
 
-  /// Becomes another peer: only while no one else holds this one.
-  void renew(std::uint64_t id, Addr local, Addr remote) noexcept {
+  /// Becomes another endpoint. Only while nobody else has a reference to this one.
+  void reset(std::uint64_t id, Addr local, Addr remote) noexcept {
+    EVIO_ASSERT(unshared());
     id_ = id;
     local_ = std::move(local);
     remote_ = std::move(remote);
@@ -48,30 +49,28 @@ class Endpoint : public RefCounted {
   std::unique_ptr<Context>& context() noexcept { return context_; }
 
  private:
+  template <class T, class N>
+  friend class IntrusiveList;
+
   int addr_index_;  // first, beside the count: there is room
   std::uint64_t id_;
   RefPtr<NoteQueue> queue_;
   std::unique_ptr<Context> context_;
+  ListHook<Endpoint> hook_;
   Addr local_;
   Addr remote_;
 };
 
-/// Goes from a handle to what it is a handle of, and back.
+/// Goes from a handle to its endpoint and back.
 class EndpointAccess {
  public:
-  /// Takes over the hold the peer was born with.
-  static Conn adopt(Endpoint* peer) noexcept {
+  /// Takes the reference over.
+  static Conn handle(RefPtr<Endpoint> endpoint) noexcept {
     Conn conn;
-    conn.peer_ = peer;
+    conn.endpoint_ = endpoint.detach();
     return conn;
   }
-  static Conn handle(Endpoint* peer) noexcept {
-    peer->retain();
-    return adopt(peer);
-  }
-  /// The handle's hold, which is the caller's from now on.
-  static Endpoint* release(Conn& conn) noexcept { return std::exchange(conn.peer_, nullptr); }
-  static Endpoint* peer(const Conn& conn) noexcept { return conn.peer_; }
+  static Endpoint* endpoint(const Conn& conn) noexcept { return conn.endpoint_; }
 };
 
 }  // namespace evio::internal

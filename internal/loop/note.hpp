@@ -6,25 +6,42 @@
 
 namespace evio::internal {
 
-/// A word from one thread to a loop: look at this connection, and why. It has one hold of the connection, which whoever
-/// takes the note takes over.
-/// Thread-safety: a plain value.
+/// What a note is about. Thread-safety: its loop's thread.
+class NoteTarget : public RefCounted {
+ public:
+  /// Other threads have sent something, woken it or closed it.
+  virtual void on_request() noexcept = 0;
+  /// A callback of its own loop has sent something.
+  virtual void on_flush() noexcept = 0;
+  /// It was accepted for this loop, whose reference `self` becomes.
+  virtual void on_adopt(RefPtr<NoteTarget> self) noexcept = 0;
+};
+
+/// What reaches a loop from elsewhere. It owns a reference. Thread-safety: a plain value.
 struct Note {
   enum class Kind : std::uint8_t {
-    kRequest,  // other threads ask something of it
-    kFlush,    // a callback of its own loop has added to its output
-    kAdopt,    // it was accepted for this loop
+    kRequest,
+    kFlush,
+    kAdopt,
   };
 
-  Kind kind;
-  RefCounted* peer;
-
-  static Note about(Kind kind, RefCounted& peer) noexcept {
-    peer.retain();
-    return {kind, &peer};
-  }
-  /// Takes the peer's hold over.
-  static Note adopt(RefCounted* peer) noexcept { return {Kind::kAdopt, peer}; }
+  Kind kind = Kind::kRequest;
+  RefPtr<NoteTarget> about;
 };
+
+/// What reaches a loop without needing memory: these cannot be lost, and a signal handler can post them.
+enum class Signal : std::uint32_t {
+  kNone = 0,
+  kShutdown = 4,  // the server shuts down
+  kTick = 8,      // call the first tick
+  kSweep = 16,    // there was no memory for a note: look at every connection
+};
+
+constexpr Signal operator|(Signal a, Signal b) noexcept {
+  return static_cast<Signal>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
+constexpr bool contains(Signal signals, Signal one) noexcept {
+  return (static_cast<std::uint32_t>(signals) & static_cast<std::uint32_t>(one)) != 0;
+}
 
 }  // namespace evio::internal

@@ -12,9 +12,9 @@
 namespace evio::internal {
 namespace {
 
-// Few: a look takes the cache line with the number of notes from the processor of a producer that just enqueues one.
+// Few: each look pulls the counter's cache line away from an active producer.
 constexpr int kLooks = 6;
-constexpr int kRestsBetweenLooks = 5;
+constexpr int kPausesBetweenLooks = 5;
 
 }  // namespace
 
@@ -30,40 +30,32 @@ void* NoteQueueTraits::malloc(std::size_t size) noexcept {
 }
 
 bool NoteQueue::post(Note note) noexcept {
-  bool posted = false;
-  if (on_loop_thread()) {
-    posted = keep_own(note);
-  } else if (enter()) {
-    posted = notes_.enqueue(note);
-    arm_and_leave();
-  }
-  if (!posted) note.peer->release();
+  if (on_loop_thread()) return post_local(std::move(note));
+  if (!enter()) return false;
+  const bool posted = notes_.enqueue(std::move(note));
+  arm_and_leave();
   return posted;
 }
 
-bool NoteQueue::keep_own(const Note& note) noexcept {
-  try {
-    own_.push_back(note);
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
+bool NoteQueue::post_local(Note&& note) noexcept try {
+  local_.push_back(std::move(note));
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
 }
 
-void NoteQueue::lose() noexcept {
-  // release: what the note was about is visible to the loop that finds this.
-  lost_.store(true, std::memory_order_release);
-  wake();
-}
-
-void NoteQueue::wake() noexcept {
+void NoteQueue::post(Signal signal) noexcept {
   const int saved = errno;  // a signal handler must leave it as it was
-  if (enter()) arm_and_leave();
+  if (enter()) {
+    // release: what was done before is visible to the loop that takes the signal.
+    state_.fetch_or(static_cast<std::uint32_t>(signal), std::memory_order_release);
+    arm_and_leave();
+  }
   errno = saved;
 }
 
 bool NoteQueue::enter() noexcept {
-  // acquire: what a producer does inside stays behind this.
+  // acquire: what a producer does inside comes after this.
   if ((state_.fetch_add(kProducer, std::memory_order_acquire) & kClosed) == 0) return true;
   leave();
   return false;
@@ -76,12 +68,12 @@ void NoteQueue::arm_and_leave() noexcept {
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   for (;;) {
     if ((state & kArmed) != 0) {
-      // release: the loop's rest(), which comes after this in the order of changes, sees what was enqueued.
+      // release: the loop's prepare_wait(), which comes later in the order of changes, sees what was enqueued.
       if (state_.compare_exchange_weak(state, state - kProducer, std::memory_order_release, std::memory_order_relaxed))
         return;
     } else if (state_.compare_exchange_weak(state, state | kArmed, std::memory_order_release,
                                             std::memory_order_relaxed)) {
-      // A failed wake-up must not be taken for one that is under way: the next producer tries again.
+      // After a failed wake-up the next producer tries again.
       if (!poller_->wake()) state_.fetch_and(~kArmed, std::memory_order_relaxed);
       leave();
       return;
@@ -89,12 +81,12 @@ void NoteQueue::arm_and_leave() noexcept {
   }
 }
 
-bool NoteQueue::rest() noexcept {
+bool NoteQueue::prepare_wait() noexcept {
   for (int looks = 0; looks < kLooks; ++looks) {
     if (has_notes()) return false;
-    for (int rests = 0; rests < kRestsBetweenLooks; ++rests) relax();
+    for (int pauses = 0; pauses < kPausesBetweenLooks; ++pauses) cpu_relax();
   }
-  // acq_rel: what was enqueued by those who found `armed` set, and so did not wake the poller, is seen behind it.
+  // acq_rel: what was enqueued by those who found `armed` set, and so did not wake the poller, is visible after it.
   state_.fetch_and(~kArmed, std::memory_order_acq_rel);
   return !has_notes();
 }
@@ -104,10 +96,8 @@ void NoteQueue::close() noexcept {
   state_.fetch_or(kClosed, std::memory_order_acquire);
   while (state_.load(std::memory_order_acquire) >= kProducer) std::this_thread::yield();
   std::array<Note, 16> left;
-  while (const std::size_t count = take(left))
-    for (const Note& note : std::span(left).first(count)) note.peer->release();
-  for (const Note& note : own_) note.peer->release();
-  own_.clear();
+  while (pop_bulk(left) != 0) left = {};
+  local_.clear();
 }
 
 }  // namespace evio::internal

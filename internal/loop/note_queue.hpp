@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "evio/detail/ref_counted.hpp"
@@ -17,9 +16,9 @@ namespace evio::internal {
 
 class Poller;
 
-/// How moodycamel's queue gets memory. A thread's first note makes a producer, in two allocations: one of which only
-/// the first succeeds is there to stay and takes no note ever (release 1.0.3: its blockIndex is null). So the memory
-/// for the second is got together with the first. Thread-safety: any thread.
+/// How moodycamel's queue gets memory. A thread's first enqueue allocates twice; if only the first allocation succeeds,
+/// that producer can never enqueue (release 1.0.3: its blockIndex stays null). So the memory for the second is
+/// allocated together with the first. Thread-safety: any thread.
 struct NoteQueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
   static void* malloc(std::size_t size) noexcept;
 
@@ -28,96 +27,90 @@ struct NoteQueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
   static constexpr std::size_t kLargestIndex = 1024;    // and its first index 822
 };
 
-/// The notes for one loop and the flag that says its poller was woken for them.
+/// The notes for one loop, and the word that says what its poller was woken for.
 ///
-/// The wake protocol: a producer enqueues, then sets `armed`, and wakes the poller when it was not set before. The
-/// loop leaves it set while it is at work, so that no one wakes it then; before it sleeps it clears `armed`, then looks
-/// whether there are notes. So a note is either seen then, or was enqueued after `armed` was cleared, and then its
+/// The wake protocol: a producer enqueues, then sets `armed`, and wakes the poller if it was not set before. While the
+/// loop works it stays set, and nobody wakes the loop; before it sleeps, the loop clears `armed`, then looks whether
+/// there are notes. So a note is either seen by that look, or was enqueued after `armed` was cleared, and then its
 /// producer wakes the poller.
 ///
-/// Once the loop has ended the queue is closed: it takes nothing any more, and no producer touches the poller. Handles
-/// of connections keep the queue itself alive.
-/// Thread-safety: post() and wake() from any thread, wake() also from a signal handler; the rest on the loop's thread,
-/// close() after that ended.
+/// Once the loop has ended the queue is closed: it takes nothing, and no producer touches the poller. Handles of
+/// connections keep the queue itself alive.
+/// Thread-safety: post() any thread, with a Signal also a signal handler; on_loop_thread() and blocks() any thread;
+/// enter_thread() and leave_thread() the loop's thread, and the rest too, but close() after the loop has ended.
 class NoteQueue final : public RefCounted {
  public:
   NoteQueue(int loop_index, Poller& poller) : poller_(&poller), loop_index_(loop_index) {}
 
   int loop_index() const noexcept { return loop_index_; }
 
-  /// Takes the note, in any case. False when the loop has ended, or when there was no memory to enqueue it.
-  /// What the loop's own thread posts stays on it: own() has it, in order, and the poller is not woken.
+  /// False when the loop has ended, or there was no memory to enqueue the note. A note from the loop's own thread goes
+  /// to local(), in order, and does not wake the poller.
   bool post(Note note) noexcept;
-  /// A note could not be enqueued: the loop has to look for itself at what it was about. Nothing when the loop has
-  /// ended.
-  void lose() noexcept;
-  /// Wakes the loop without a note.
-  void wake() noexcept;
+  /// Several of one kind may count as one. Nothing when the loop has ended.
+  void post(Signal signal) noexcept;
 
-  /// True when there may be notes. relaxed: a hint, read on every turn of the loop; what it missed is followed by a
-  /// wake-up.
+  /// True when there may be notes or signals. relaxed: a hint, read on every turn of the loop; what it misses is
+  /// followed by a wake-up.
   bool armed() const noexcept { return (state_.load(std::memory_order_relaxed) & kArmed) != 0; }
-  /// For a loop that wants to sleep: from now on a producer wakes the poller again. False when there are notes still,
-  /// or come within a third of a microsecond (AMD Zen 4; longer where a pause is): where notes come one after the
-  /// other, that costs both sides much less than a sleep and a wake-up between any two.
-  bool rest() noexcept;
-  /// Moves out up to notes.size() of them; those of one producer come in order. Returns how many; 0: it is empty.
-  std::size_t take(std::span<Note> notes) noexcept {
+  /// For a loop that wants to sleep: from now on a producer wakes the poller again. False when there are notes or
+  /// signals, or some come within a third of a microsecond (AMD Zen 4; longer where a pause is): where notes follow
+  /// each other, that costs both sides much less than a sleep and a wake-up between any two.
+  bool prepare_wait() noexcept;
+  /// Moves up to notes.size() notes out, those of one producer in order. Returns how many; 0: the queue is empty.
+  std::size_t pop_bulk(std::span<Note> notes) noexcept {
     return notes_.try_dequeue_bulk(turn_, notes.data(), notes.size());
   }
-  /// What was posted on the loop's thread.
-  std::vector<Note>& own() noexcept { return own_; }
-  const std::vector<Note>& own() const noexcept { return own_; }
-  /// True once after lose(). relaxed, then acquire: a hint, then what the note was about.
-  bool lost() noexcept {
-    return lost_.load(std::memory_order_relaxed) && lost_.exchange(false, std::memory_order_acquire);
+  /// The signals since the last call. relaxed, then acquire: a hint, then what was done before the signal.
+  Signal take_signals() noexcept {
+    if ((state_.load(std::memory_order_relaxed) & kSignals) == 0) [[likely]]
+      return Signal::kNone;
+    return static_cast<Signal>(state_.fetch_and(~kSignals, std::memory_order_acquire) & kSignals);
   }
+  /// What was posted on the loop's thread.
+  std::vector<Note>& local() noexcept { return local_; }
+  const std::vector<Note>& local() const noexcept { return local_; }
 
   /// Memory for what other threads ask of the loop's connections.
-  BlockPool& requests() noexcept { return requests_; }
+  BlockPool& blocks() noexcept { return blocks_; }
+
+  /// The calling thread is the loop's, until leave_thread(). A callback may run a server of its own: then the loops of
+  /// both are this thread's.
+  void enter_thread() noexcept { thread_.store(this_thread(), std::memory_order_relaxed); }
+  void leave_thread() noexcept { thread_.store(nullptr, std::memory_order_relaxed); }
+  /// relaxed: only the loop's own thread can find its own mark here.
+  bool on_loop_thread() const noexcept { return thread_.load(std::memory_order_relaxed) == this_thread(); }
 
   /// Takes no more, waits until no producer is inside, drops what is left.
   void close() noexcept;
 
-  /// Says, while it lives, that the thread that made it is the loop's.
-  class OnThisThread {
-   public:
-    explicit OnThisThread(const NoteQueue& queue) noexcept : queue_(&queue), around_(std::exchange(innermost_, this)) {}
-    ~OnThisThread() { innermost_ = around_; }
-    OnThisThread(const OnThisThread&) = delete;
-    OnThisThread& operator=(const OnThisThread&) = delete;
-
-   private:
-    friend class NoteQueue;
-    const NoteQueue* queue_;
-    const OnThisThread* around_;  // a callback may run a server of its own: then both loops are this thread's
-  };
-  bool on_loop_thread() const noexcept {
-    const OnThisThread* at = innermost_;
-    while (at != nullptr && at->queue_ != this) at = at->around_;
-    return at != nullptr;
-  }
-
  private:
-  // The state: two flags, and above them how many producers are inside.
+  // The state: flags, the signals, and above them how many producers are inside.
   static constexpr std::uint32_t kArmed = 1;
   static constexpr std::uint32_t kClosed = 2;
-  static constexpr std::uint32_t kProducer = 4;
+  static constexpr auto kSignals = static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep);
+  static constexpr std::uint32_t kProducer = 32;
+
+  /// An address that no other running thread has.
+  static const void* this_thread() noexcept {
+    static thread_local char mark;
+    return &mark;
+  }
 
   bool enter() noexcept;
   void leave() noexcept;
   void arm_and_leave() noexcept;
-  bool has_notes() const noexcept { return notes_.size_approx() != 0 || lost_.load(std::memory_order_relaxed); }
-
-  bool keep_own(const Note& note) noexcept;
-  static inline thread_local const OnThisThread* innermost_ = nullptr;
+  bool has_notes() const noexcept {
+    return notes_.size_approx() != 0 || (state_.load(std::memory_order_relaxed) & kSignals) != 0;
+  }
+  bool post_local(Note&& note) noexcept;
 
   std::atomic<std::uint32_t> state_{0};
-  std::atomic<bool> lost_{false};
+  std::atomic<const void*> thread_{nullptr};
   moodycamel::ConcurrentQueue<Note, NoteQueueTraits> notes_;
-  moodycamel::ConsumerToken turn_{notes_};  // goes from producer to producer: none keeps the others waiting
-  std::vector<Note> own_;
-  BlockPool requests_;
+  moodycamel::ConsumerToken turn_{notes_};  // goes from producer to producer, so that none starves the others
+  std::vector<Note> local_;
+  BlockPool blocks_;
   Poller* poller_;
   int loop_index_;
 };

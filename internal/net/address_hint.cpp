@@ -23,7 +23,7 @@ bool is_path(std::string_view text) {
   return text.find(':') == kNone && (text.find('/') != kNone || text.ends_with(".sock"));
 }
 
-// "80", "host:80" or "/host:80" behind a scheme of tcp or udp.
+// "80", "host:80" or "/host:80" after a scheme of tcp or udp.
 std::string host_and_port(const std::string& scheme, std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of('/'), text.size()));
   return scheme + (is_number(text) ? "://:" : "://") + std::string(text);

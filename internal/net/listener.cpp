@@ -1,76 +1,17 @@
 #include "internal/net/listener.hpp"
 
-#include <netdb.h>
-
 #include <iterator>
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "internal/base/syscalls.hpp"
+#include "internal/net/resolver.hpp"
 
 namespace evio::internal {
 namespace {
 
-using Family = AddressSpec::Family;
-
 // How many ports are tried until one is free at all addresses of a name.
 constexpr int kTries = 16;
-
-int socket_type(Network network) { return network == Network::kUdp ? SOCK_DGRAM : SOCK_STREAM; }
-
-SocketAddress wildcard(int family, std::uint16_t port) {
-  SocketAddress address;
-  address.any.sa_family = static_cast<sa_family_t>(family);
-  (family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = htons(port);
-  address.size = family == AF_INET6 ? sizeof address.v6 : sizeof address.v4;
-  return address;
-}
-
-// What socket(2) says where the machine has no such family, or the family no such protocol.
-bool is_absent(std::error_code err) {
-  return err == std::errc::address_family_not_supported || err == std::errc::protocol_not_supported ||
-         err == std::error_code(EPFNOSUPPORT, std::system_category());
-}
-
-// Whether this machine has IPv6. A socket that cannot be made for another reason does not tell.
-Error find_ipv6(const AddressSpec& spec, bool& found) {
-  found = FileDescriptor(sys::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).valid();
-  const auto err = sys::last_error();
-  return found || is_absent(err) ? Error() : call_error(spec, err, "socket");
-}
-
-// The addresses to bind: of a name the first of each family, as its clients may try either; IPv4 first, as Go prefers
-// it.
-Error resolve(const AddressSpec& spec, std::vector<SocketAddress>& addresses) {
-  if (spec.host.empty()) {
-    bool v6 = spec.family == Family::kV6;
-    if (spec.family == Family::kBoth) {
-      if (auto err = find_ipv6(spec, v6)) return err;
-    }
-    addresses.push_back(wildcard(v6 ? AF_INET6 : AF_INET, spec.port));
-    return {};
-  }
-  addrinfo hints{};
-  hints.ai_family = spec.family == Family::kV4 ? AF_INET : spec.family == Family::kV6 ? AF_INET6 : AF_UNSPEC;
-  hints.ai_socktype = socket_type(spec.network);
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int err = ::getaddrinfo(spec.host.c_str(), std::to_string(spec.port).c_str(), &hints, &found);
-  if (err != 0) {
-    const std::error_code code = err == EAI_SYSTEM ? sys::last_error() : std::error_code(err, resolver_category());
-    return with_likely_address(call_error(spec, code, "resolve"), spec.text);
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  for (const int family : {AF_INET, AF_INET6}) {
-    for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
-      if (info->ai_family != family) continue;
-      addresses.push_back(SocketAddress::from(info->ai_addr, info->ai_addrlen));
-      break;
-    }
-  }
-  return {};
-}
 
 struct SocketOption {
   int level;
@@ -150,7 +91,7 @@ Error Listener::open_internet(const AddressSpec& spec, int loops) {
   std::vector<SocketAddress> addresses;
   if (auto err = resolve(spec, addresses)) return err;
   // A name's IPv4 address has a socket of its own: where it is 0.0.0.0, a "::" for both families would be in its way.
-  v6_only_ = spec.family == Family::kV6 || addresses.size() > 1;
+  v6_only_ = spec.family == AddressSpec::Family::kV6 || addresses.size() > 1;
   // Where any port will do, the one that the kernel chose for the first address may be taken at another.
   for (int left = spec.port == 0 ? kTries : 1;; --left) {
     auto err = open_all(spec, addresses, loops);
@@ -167,7 +108,7 @@ Error Listener::open_all(const AddressSpec& spec, std::span<const SocketAddress>
     (address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = port;
     auto err = open_group(spec, address, reuse_port_ ? loops : 1);
     // A name may have an address that this machine has not, as ::1 where IPv6 is off.
-    const bool absent = err.code() == std::errc::address_not_available || is_absent(err.code());
+    const bool absent = err.code() == std::errc::address_not_available || is_family_absent(err.code());
     if (absent && addresses.size() > 1) {
       if (!first) first = std::move(err);
     } else if (err) {
@@ -189,7 +130,7 @@ Error Listener::open_group(const AddressSpec& spec, SocketAddress address, int c
   return {};
 }
 
-// While the group was growing the kernel spread the peers over fewer sockets: what has come meanwhile could be
+// While the group was growing the kernel spread the peers over fewer sockets: what arrived then could be
 // overtaken by what the same peer sends now.
 void Listener::forget_early_datagrams() {
   constexpr int kMost = 50'000;  // more than wait anywhere; no flood may hold up the start for ever
@@ -208,7 +149,7 @@ Error Listener::open_socket(const AddressSpec& spec, const SocketAddress& addres
   if (reuse_port_) options.push_back({SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT"});
   if (address.family() == AF_INET6) options.push_back({IPPROTO_IPV6, IPV6_V6ONLY, v6_only_ ? 1 : 0, "IPV6_V6ONLY"});
   if (auto err = set_options(spec, fd.get(), options)) return err;
-  // Before bind: what came in between would not tell.
+  // Must precede bind(): a datagram queued in between would carry no destination address.
   if (network_ == Network::kUdp && address.is_wildcard()) {
     if (auto err = ask_for_local_address(spec, fd.get(), address.family())) return err;
   }

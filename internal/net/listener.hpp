@@ -18,14 +18,14 @@ class Listener {
   struct Socket {
     FileDescriptor fd;
     Addr addr;
-    bool any_address = false;
+    bool is_wildcard = false;
     int loop = kEveryLoop;
   };
   static constexpr int kEveryLoop = -1;
 
   Listener() = default;
 
-  /// Binds and listens. An error names the address and leaves nothing behind.
+  /// Binds and listens. An error names the address and leaves nothing open.
   Error open(const AddressSpec& spec, int loops);
   /// Connecting fails from now on, and a unix path is free again. Loops may still watch the sockets.
   void refuse_newcomers() noexcept;

@@ -11,7 +11,7 @@
 namespace evio::internal {
 
 /// All addresses that one server listens on. The loops share the sockets, so these are closed by the last loop that
-/// watches them; but whoever comes first sees to it that no newcomer waits for a loop that is busy.
+/// watches them; but the first to shut down refuses newcomers for all, so that none waits for a busy loop.
 /// Thread-safety: refuse_newcomers() and leave() any thread; the rest the thread that sets the server up.
 class ListenerSet {
  public:
@@ -28,7 +28,7 @@ class ListenerSet {
 
  private:
   std::vector<Listener> listeners_;
-  // relaxed: whoever comes first does it, which hands nothing over.
+  // relaxed: it only decides who does it, and hands nothing over.
   std::atomic<bool> refusing_{false};
   std::atomic<int> loops_{0};
 };

@@ -23,7 +23,7 @@ class AddrAccess {
   static Addr path(std::string path) {
     Addr addr;
     addr.network_ = Addr::Network::kUnix;
-    if (!path.empty()) addr.path_ = std::make_shared<const std::string>(std::move(path));
+    if (!path.empty()) addr.path_ = RefPtr<SharedPath>(new SharedPath(std::move(path)));
     return addr;
   }
 };
@@ -59,7 +59,7 @@ Addr SocketAddress::to_addr(Network network) const {
   if (network == Network::kUnix) {
     constexpr std::size_t kPrefix = offsetof(sockaddr_un, sun_path);
     if (size <= kPrefix) return AddrAccess::path({});
-    // A path that fills sun_path is told with a NUL behind it, for which there is no room (unix(7), BUGS).
+    // A path that fills sun_path is reported with a NUL after it, for which there is no room (unix(7), BUGS).
     const std::size_t length = std::min(size - kPrefix, sizeof un.sun_path);
     if (un.sun_path[0] != '\0') return AddrAccess::path({un.sun_path, ::strnlen(un.sun_path, length)});
     return AddrAccess::path('@' + std::string(un.sun_path + 1, length - 1));

@@ -47,7 +47,7 @@ Error locate(const AddressSpec& spec, std::string& path) {
   return {};
 }
 
-// While the lock is held: whoever waits for it finds the file gone, or another in its place, and opens it anew.
+// Removed while it is locked: a process that waits for the lock finds the file gone, or replaced, and opens it again.
 StartLock::~StartLock() {
   if (!file_.empty()) sys::unlink(file_.c_str());
 }
@@ -72,7 +72,7 @@ Error StartLock::acquire(const AddressSpec& spec, const std::string& path) {
   return in_use(spec, "another process is starting on this path: it has locked " + file);
 }
 
-// Sets `current` and takes charge of the file if what is locked is what is there: whoever had it before may just have
+// Sets `current` and takes charge of the file if what is locked is what is there: its previous owner may just have
 // removed it.
 Error StartLock::look_at(const AddressSpec& spec, std::string& file, bool& current) {
   struct stat locked {};
@@ -82,11 +82,11 @@ Error StartLock::look_at(const AddressSpec& spec, std::string& file, bool& curre
   const bool found = sys::lstat(file.c_str(), &there) == 0;
   if (!found && errno != ENOENT) return call_error(spec, sys::last_error(), "lstat " + file);
   current = found && locked.st_dev == there.st_dev && locked.st_ino == there.st_ino;
-  if (current && locked.st_size == 0) file_ = std::move(file);  // with content it is somebody's file, and stays
+  if (current && locked.st_size == 0) file_ = std::move(file);  // a file with content is not ours
   return {};
 }
 
-// Only now: an error must leave no file behind, and only the holder of the lock may remove it.
+// Only now: an error must leave no file, and only the holder of the lock may remove it.
 Error StartLock::move_above_standard(const AddressSpec& spec) {
   if (fd_.get() > STDERR_FILENO) return {};
   FileDescriptor moved(sys::fcntl(fd_.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));

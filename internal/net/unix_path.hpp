@@ -40,7 +40,7 @@ class StartLock {
 /// live server there notices nothing.
 Error clear_path(const AddressSpec& spec, const std::string& path);
 
-/// The file of a unix socket that this process has bound: removed when it goes, unless someone has put another in its
+/// The file of a unix socket that this process has bound: removed when it goes, unless another file has taken its
 /// place. The socket outlives it: as long as that is open no other file can get the inode number it is known by.
 /// Thread-safety: one thread.
 class SocketFile {

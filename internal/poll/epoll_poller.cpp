@@ -1,19 +1,14 @@
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
+#include "internal/base/assert.hpp"
 #include "internal/base/file_descriptor.hpp"
 #include "internal/base/syscalls.hpp"
 #include "internal/poll/poller.hpp"
 
 namespace evio::internal {
 namespace {
-
-constexpr auto same(Readiness ours, std::uint32_t theirs) { return static_cast<std::uint32_t>(ours) == theirs; }
-static_assert(same(kReadable, EPOLLIN) && same(kWritable, EPOLLOUT) && same(kFailed, EPOLLERR) &&
-              same(kHungUp, EPOLLHUP));
-
-static_assert(sizeof(Ready) == sizeof(epoll_event) && offsetof(Ready, what) == offsetof(epoll_event, events) &&
-              offsetof(Ready, tag) == offsetof(epoll_event, data));
 
 std::uint32_t events_of(Interest interest) {
   switch (interest) {
@@ -23,10 +18,27 @@ std::uint32_t events_of(Interest interest) {
       return EPOLLOUT;
     case Interest::kAccept:
       return static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLEXCLUSIVE);
-    default:
-      return 0;
+    case Interest::kNone:
+      break;
   }
+  return 0;
 }
+
+// What epoll(7) carries for a descriptor: its Pollable's address, whose lowest bit says that it is a listener.
+constexpr std::uintptr_t kListenerBit = 1;
+static_assert(alignof(Pollable) > kListenerBit);
+
+std::uintptr_t tag_of(Interest interest, Pollable& pollable) {
+  return reinterpret_cast<std::uintptr_t>(&pollable) | (interest == Interest::kAccept ? kListenerBit : 0);
+}
+
+Pollable* pollable_of(std::uintptr_t tag) { return reinterpret_cast<Pollable*>(tag); }
+
+// The eventfd is never read: there is nothing to do for it.
+class WakeUp final : public Pollable {
+ public:
+  void on_ready() noexcept override {}
+};
 
 class EpollPoller final : public Poller {
  public:
@@ -43,25 +55,37 @@ class EpollPoller final : public Poller {
     // Edge-triggered, so that every write(2) to the eventfd is reported once and it never has to be read: its counter
     // would take centuries to fill.
     const auto once = static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLET);
-    if (const auto code = control(EPOLL_CTL_ADD, wake_.get(), once, wake_up_tag()))
+    if (const auto code = control(EPOLL_CTL_ADD, wake_.get(), once, tag_of(Interest::kRead, wake_up_)))
       err = poller_error("epoll_ctl", code);
   }
 
-  std::error_code add(int fd, Interest interest, void* tag) override {
-    return control(EPOLL_CTL_ADD, fd, events_of(interest), tag);
+  std::error_code add(int fd, Interest interest, Pollable& pollable) override {
+    return control(EPOLL_CTL_ADD, fd, events_of(interest), tag_of(interest, pollable));
   }
-  std::error_code modify(int fd, Interest interest, void* tag) override {
-    return control(EPOLL_CTL_MOD, fd, events_of(interest), tag);
+  std::error_code modify(int fd, Interest interest, Pollable& pollable) override {
+    EVIO_ASSERT(interest != Interest::kAccept);
+    return control(EPOLL_CTL_MOD, fd, events_of(interest), tag_of(interest, pollable));
   }
-  void remove(int fd) override { control(EPOLL_CTL_DEL, fd, 0, nullptr); }
+  void remove(int fd) override { control(EPOLL_CTL_DEL, fd, 0, 0); }
 
-  std::span<const Ready> wait(std::chrono::nanoseconds timeout) override {
-    const int count = sys::epoll_wait(epoll_.get(), reinterpret_cast<epoll_event*>(ready_.data()),
-                                      static_cast<int>(ready_.size()), timeout_ms(timeout));
-    if (count >= 0) [[likely]]
-      return {ready_.data(), static_cast<std::size_t>(count)};
-    rest_after_failed_wait();
-    return {};
+  Ready wait(std::chrono::nanoseconds timeout) override {
+    const int count =
+        sys::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms(timeout));
+    if (count < 0) [[unlikely]] {
+      back_off_after_failed_wait();
+      return {};
+    }
+    Pollable** listeners = listeners_.data();
+    Pollable** others = others_.data();
+    for (const epoll_event *event = events_.data(), *end = event + count; event != end; ++event) {
+      const auto tag = static_cast<std::uintptr_t>(event->data.u64);
+      if ((tag & kListenerBit) == 0) [[likely]] {
+        *others++ = pollable_of(tag);
+      } else {
+        *listeners++ = pollable_of(tag & ~kListenerBit);
+      }
+    }
+    return {{listeners_.data(), listeners}, {others_.data(), others}};
   }
 
   bool wake() noexcept override {
@@ -70,10 +94,10 @@ class EpollPoller final : public Poller {
   }
 
  private:
-  std::error_code control(int op, int fd, std::uint32_t events, void* tag) {
+  std::error_code control(int op, int fd, std::uint32_t events, std::uintptr_t tag) {
     epoll_event event{};
     event.events = events;
-    event.data.ptr = tag;
+    event.data.u64 = tag;
     return sys::epoll_ctl(epoll_.get(), op, fd, &event) == 0 ? std::error_code() : sys::last_error();
   }
 
@@ -82,7 +106,10 @@ class EpollPoller final : public Poller {
 
   FileDescriptor epoll_;
   FileDescriptor wake_;
-  std::array<Ready, kBatch> ready_;
+  WakeUp wake_up_;
+  std::array<epoll_event, kBatch> events_;
+  std::array<Pollable*, kBatch> listeners_;
+  std::array<Pollable*, kBatch> others_;
 };
 
 }  // namespace

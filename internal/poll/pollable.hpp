@@ -1,15 +1,16 @@
 #pragma once
 
-#include <cstdint>
-
 namespace evio::internal {
 
-/// What a poller's tag points at: says which kind of thing has become ready.
-struct Source {
-  enum class Kind : std::uint8_t { kConnection, kListener, kDatagrams, kWakeUp };
+/// What a poller watches a descriptor for, and calls when it is ready: a connection, a listening socket, a datagram
+/// socket. Thread-safety: the thread of the loop that watches it.
+class Pollable {
+ public:
+  /// The descriptor is ready for what it is watched for, or has failed.
+  virtual void on_ready() noexcept = 0;
 
-  explicit Source(Kind of) noexcept : kind(of) {}
-  const Kind kind;
+ protected:
+  ~Pollable() = default;
 };
 
 }  // namespace evio::internal

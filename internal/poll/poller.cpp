@@ -4,22 +4,15 @@
 #include <cerrno>
 #include <thread>
 
-#include "internal/poll/pollable.hpp"
-
 namespace evio::internal {
-
-void* wake_up_tag() noexcept {
-  static Source source(Source::Kind::kWakeUp);
-  return &source;
-}
 
 Error poller_error(std::string_view call, std::error_code code) {
   return Error(code, std::string(call) + ": " + code.message());
 }
 
-void rest_after_failed_wait() noexcept {
-  constexpr std::chrono::milliseconds kRest{10};
-  if (errno != EINTR) std::this_thread::sleep_for(kRest);
+void back_off_after_failed_wait() noexcept {
+  constexpr std::chrono::milliseconds kBackOff{10};
+  if (errno != EINTR) std::this_thread::sleep_for(kBackOff);
 }
 
 int timeout_ms(std::chrono::nanoseconds timeout) noexcept {

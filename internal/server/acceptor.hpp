@@ -1,26 +1,57 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
+#include <random>
+#include <vector>
 
 #include "evio/addr.hpp"
-#include "internal/poll/pollable.hpp"
+#include "internal/loop/timer_wheel.hpp"
+#include "internal/net/listener.hpp"
+#include "internal/poll/poller.hpp"
+#include "internal/server/server_state.hpp"
 
 namespace evio::internal {
 
-/// A listening socket as one loop sees it. The listener owns the descriptor.
-/// Thread-safety: its loop's thread.
-struct Acceptor : Source {
-  Acceptor() : Source(Kind::kListener) {}
+class Worker;
+using Workers = std::vector<std::unique_ptr<Worker>>;
 
-  int fd = -1;
-  int addr_index = 0;
-  Addr addr;  // what it is bound to
-  bool is_unix = false;
-  bool any_address = false;  // bound to the wildcard: a connection's own address differs
-  bool shared = false;       // other loops watch it too
-  bool kernel_spreads = false;
-  // When to try again after the system ran out of something; max() while it is not paused.
-  std::chrono::steady_clock::time_point resume_at = std::chrono::steady_clock::time_point::max();
+/// Accepts connections at one listening socket, on one loop, and gives each to the loop that the balancer chooses. The
+/// socket is the listener's. Thread-safety: its loop's thread.
+class Acceptor final : public Pollable {
+ public:
+  Acceptor(const Listener& listener, const Listener::Socket& socket, int addr_index, Worker& home,
+           const Workers& workers, ServerState& server);
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  /// Watches the socket.
+  std::error_code start();
+  void on_ready() noexcept override;
+  /// Watches it no more.
+  void stop() noexcept;
+
+ private:
+  // How long it pauses when the system has run out of descriptors or memory.
+  static constexpr std::chrono::milliseconds kPause{100};
+
+  bool accept_one();
+  void place(FileDescriptor fd, const SocketAddress& peer);
+  void pause() noexcept;
+  void resume(Timer::TimePoint now) noexcept;
+
+  const int fd_;
+  const int addr_index_;
+  const Addr bound_;
+  const Network network_;
+  const bool is_wildcard_;      // a connection's own address differs from bound_
+  const bool kernel_balanced_;  // by reuseport: the kernel has chosen the loop
+  Worker& home_;
+  const Workers& workers_;
+  ServerState& server_;
+  std::minstd_rand random_;
+  MemberTimer<&Acceptor::resume> resume_timer_{*this};
 };
 
 }  // namespace evio::internal

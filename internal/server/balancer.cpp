@@ -4,7 +4,7 @@
 
 namespace evio::internal {
 
-int Balancer::choose(int here, bool spread, std::uint64_t random) {
+int Balancer::choose(int accepting_loop, bool kernel_balanced, std::uint64_t random) {
   const std::size_t loops = counts_.size();
   switch (policy_) {
     case LoadBalance::RoundRobin:
@@ -14,7 +14,7 @@ int Balancer::choose(int here, bool spread, std::uint64_t random) {
     case LoadBalance::Random:
       break;
   }
-  return spread ? here : static_cast<int>(random % loops);
+  return kernel_balanced ? accepting_loop : static_cast<int>(random % loops);
 }
 
 int Balancer::fewest() {
@@ -24,7 +24,7 @@ int Balancer::fewest() {
   return static_cast<int>(loop - counts_.begin());
 }
 
-void Balancer::release(int loop) {
+void Balancer::on_closed(int loop) noexcept {
   if (policy_ != LoadBalance::LeastConnections) return;
   const std::lock_guard lock(mutex_);
   --counts_[static_cast<std::size_t>(loop)];

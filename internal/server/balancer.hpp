@@ -15,11 +15,11 @@ class Balancer {
  public:
   Balancer(LoadBalance policy, int loops) : policy_(policy), counts_(static_cast<std::size_t>(loops)) {}
 
-  /// The loop for the next connection, which is counted there until release(). `here` is the loop that accepted it,
-  /// `spread` says that the kernel has chosen it already among the loops (reuseport); `random` is any number.
-  int choose(int here, bool spread, std::uint64_t random);
-  /// One connection of this loop is gone.
-  void release(int loop);
+  /// The loop for the next connection, which counts there until on_closed(). `kernel_balanced` says that the kernel has
+  /// already chosen the accepting loop (reuseport); `random` is any number.
+  int choose(int accepting_loop, bool kernel_balanced, std::uint64_t random);
+  /// A connection of this loop has closed.
+  void on_closed(int loop) noexcept;
 
  private:
   int fewest();

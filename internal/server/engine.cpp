@@ -6,9 +6,9 @@
 #include <thread>
 
 #include "internal/base/resource_limit.hpp"
-#include "internal/base/sigpipe.hpp"
 #include "internal/net/address_spec.hpp"
-#include "internal/server/loop_threads.hpp"
+#include "internal/server/server_access.hpp"
+#include "internal/server/worker_threads.hpp"
 
 namespace evio::internal {
 namespace {
@@ -40,14 +40,17 @@ std::string joined(std::span<const std::string> addrs) {
 Engine::Engine(Events events)
     : events_(std::move(events)),
       num_loops_(count_loops(events_.num_loops)),
-      balancer_(events_.load_balance, num_loops_) {}
+      server_(std::make_shared<ServerState>(events_.load_balance, num_loops_)) {
+  // An empty function must not be called, and a check for each message would cost every message.
+  if (!events_.data) events_.data = [](Conn&, const Bytes&, Output&) { return Action::None; };
+}
 
 Error Engine::open(std::span<const std::string> addrs) {
   if (addrs.empty()) return Error(std::make_error_code(std::errc::invalid_argument), "serve: no address was given");
   given_ = joined(addrs);
   bool portable = false;
   if (auto err = open_listeners(addrs, portable)) return err;
-  return make_loops(portable);
+  return make_workers(portable);
 }
 
 Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable) {
@@ -70,7 +73,7 @@ Error Engine::cannot_start(int index, std::error_code code) const {
   return loop_error(index, code, "cannot start its thread: " + code.message() + limit_of_threads(code));
 }
 
-Error Engine::make_loops(bool portable) {
+Error Engine::make_workers(bool portable) {
   for (int i = 0; i != num_loops_; ++i) {
     Error err;
     auto poller = portable ? make_portable_poller(err) : make_epoll_poller(err);
@@ -79,38 +82,21 @@ Error Engine::make_loops(bool portable) {
       return loop_error(i, err.code(),
                         err.message() + limit + (limit.empty() ? "" : "; a loop is a thread and two descriptors"));
     }
-    const auto& loop =
-        loops_.emplace_back(std::make_unique<Loop>(i, std::move(poller), events_, *server_, listeners_, balancer_));
-    server_->queues.push_back(loop->queue());
-    if (auto problem = connect(*loop, i)) return problem;
+    const auto& worker =
+        workers_.emplace_back(std::make_unique<Worker>(i, std::move(poller), events_, *server_, listeners_));
+    server_->queues.push_back(worker->loop().queue());
+    if (auto problem = assign_listeners(*worker)) return problem;
   }
   return {};
 }
 
-// Gives a loop its share of the sockets.
-Error Engine::connect(Loop& loop, int index) {
+// Gives a worker its share of the sockets.
+Error Engine::assign_listeners(Worker& worker) {
   for (std::size_t i = 0; i != listeners_.all().size(); ++i) {
     Listener& listener = listeners_.all()[i];
-    const int addr_index = static_cast<int>(i);
     for (Listener::Socket& socket : listener.sockets()) {
-      std::error_code err;
-      if (listener.network() == Network::kUdp) {
-        // Without reuseport a datagram socket belongs to one loop: its datagrams would overtake each other in several.
-        const int owner = socket.loop == Listener::kEveryLoop ? addr_index % num_loops_ : socket.loop;
-        if (owner == index) err = loop.receive(std::move(socket.fd), addr_index, socket.addr);
-      } else if (socket.loop == Listener::kEveryLoop || socket.loop == index) {
-        Acceptor acceptor;
-        acceptor.fd = socket.fd.get();
-        acceptor.addr_index = addr_index;
-        acceptor.addr = socket.addr;
-        acceptor.is_unix = listener.network() == Network::kUnix;
-        acceptor.any_address = socket.any_address;
-        acceptor.shared = socket.loop == Listener::kEveryLoop && num_loops_ > 1;
-        acceptor.kernel_spreads = listener.reuse_port();
-        err = loop.listen(acceptor);
-      }
-      if (err)
-        return loop_error(index, err,
+      if (const auto err = assign(worker, listener, socket, static_cast<int>(i)))
+        return loop_error(worker.loop().index(), err,
                           "watch " + listener.addr().network() + ' ' + socket.addr.to_string() + ": " + err.message() +
                               limit_of_descriptors(err));
     }
@@ -118,19 +104,31 @@ Error Engine::connect(Loop& loop, int index) {
   return {};
 }
 
-// False when `serving` asked for an end before the beginning.
+std::error_code Engine::assign(Worker& worker, Listener& listener, Listener::Socket& socket, int addr_index) {
+  const int index = worker.loop().index();
+  const bool is_shared = socket.loop == Listener::kEveryLoop;
+  if (listener.network() == Network::kUdp) {
+    // Without reuseport a datagram socket belongs to one loop: on several its datagrams would overtake each other.
+    const int owner = is_shared ? addr_index % num_loops_ : socket.loop;
+    return owner == index ? worker.receive(std::move(socket.fd), addr_index, socket.addr) : std::error_code();
+  }
+  if (!is_shared && socket.loop != index) return {};
+  return worker.listen(listener, socket, addr_index, workers_);
+}
+
+// False when `serving` returned Shutdown.
 bool Engine::serving() {
-  if (events_.serving && events_.serving(Server(server_)) == Action::Shutdown) return false;
+  if (events_.serving && events_.serving(ServerAccess::handle(server_)) == Action::Shutdown) return false;
   return !server_->shutting_down();
 }
 
 // Every thread there will be is there before `serving` is called: what cannot start says so before anybody is told that
 // the server runs.
 Error Engine::run() {
-  LoopThreads threads;
+  WorkerThreads threads;
   int starting = 1;
   try {
-    for (; starting < num_loops_; ++starting) threads.add(*loops_[static_cast<std::size_t>(starting)]);
+    for (; starting < num_loops_; ++starting) threads.add(*workers_[static_cast<std::size_t>(starting)]);
   } catch (const std::system_error& e) {
     return cannot_start(starting, e.code());
   } catch (const std::bad_alloc&) {
@@ -138,10 +136,7 @@ Error Engine::run() {
   }
   if (!serving()) return {};
   threads.go();
-  {
-    const SigpipeBlocked no_sigpipe;
-    loops_.front()->run();
-  }
+  workers_.front()->run();
   threads.join();
   server_->rethrow();
   return {};

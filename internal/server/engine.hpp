@@ -7,14 +7,13 @@
 
 #include "evio/error.hpp"
 #include "evio/events.hpp"
-#include "internal/loop/loop.hpp"
 #include "internal/net/listener_set.hpp"
-#include "internal/server/balancer.hpp"
 #include "internal/server/server_state.hpp"
+#include "internal/server/worker.hpp"
 
 namespace evio::internal {
 
-/// One call of serve(): opens the listeners, sets the loops up, runs them, and puts everything away again.
+/// One call of serve(): opens the listeners, sets the workers up, runs them, and puts everything away again.
 /// Thread-safety: the thread that calls serve().
 class Engine {
  public:
@@ -27,8 +26,9 @@ class Engine {
 
  private:
   Error open_listeners(std::span<const std::string> addrs, bool& portable);
-  Error make_loops(bool portable);
-  Error connect(Loop& loop, int index);
+  Error make_workers(bool portable);
+  Error assign_listeners(Worker& worker);
+  std::error_code assign(Worker& worker, Listener& listener, Listener::Socket& socket, int addr_index);
   bool serving();
   Error loop_error(int index, std::error_code code, const std::string& what) const;
   Error cannot_start(int index, std::error_code code) const;
@@ -36,10 +36,9 @@ class Engine {
   std::string given_;  // the addresses as the user wrote them, for messages
   Events events_;
   int num_loops_;
-  Balancer balancer_;
-  std::shared_ptr<ServerState> server_ = std::make_shared<ServerState>();
+  std::shared_ptr<ServerState> server_;
   ListenerSet listeners_;
-  std::vector<std::unique_ptr<Loop>> loops_;
+  Workers workers_;
 };
 
 }  // namespace evio::internal

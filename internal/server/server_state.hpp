@@ -1,38 +1,37 @@
 #pragma once
 
-#include <atomic>
-#include <cstdint>
 #include <exception>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "evio/addr.hpp"
-#include "evio/detail/ref_counted.hpp"
+#include "evio/events.hpp"
 #include "internal/loop/note_queue.hpp"
+#include "internal/loop/server_control.hpp"
+#include "internal/server/balancer.hpp"
 
 namespace evio::internal {
 
 /// What all loops of one server share, and what a Server is a handle of. Addresses and queues are filled in before
 /// `serving` is called and stay as they are. Thread-safety: any thread; shut_down() also from a signal handler.
-class ServerState {
+class ServerState final : public ServerControl {
  public:
+  ServerState(LoadBalance policy, int loops) : balancer_(policy, loops) {}
+
   std::vector<Addr> addrs;
   std::vector<RefPtr<NoteQueue>> queues;  // one for each loop
 
-  /// Asks every loop to end.
-  void shut_down() noexcept {
-    // release: whoever sees the flag sees what was done before, sends above all.
-    shutting_down_.store(true, std::memory_order_release);
-    for (const auto& queue : queues) queue->wake();
+  Balancer& balancer() noexcept { return balancer_; }
+  const StopFlag& stop_flag() const noexcept { return stop_; }
+  bool shutting_down() const noexcept { return stop_.is_set(); }
+
+  void shut_down() noexcept override {
+    stop_.set();
+    for (const auto& queue : queues) queue->post(Signal::kShutdown);
   }
-  /// acquire: pairs with shut_down(). Read on every turn of a loop: a line that no one writes stays in every cache.
-  bool shutting_down() const noexcept { return shutting_down_.load(std::memory_order_acquire); }
 
-  /// The first of `count` new numbers of connections. relaxed: only that they differ counts.
-  std::uint64_t next_ids(std::uint64_t count) noexcept { return next_id_.fetch_add(count, std::memory_order_relaxed); }
-
-  /// Keeps the exception in flight, the first one, and shuts down.
-  void fail() noexcept {
+  void fail() noexcept override {
     {
       const std::lock_guard lock(mutex_);
       if (!exception_) exception_ = std::current_exception();
@@ -44,9 +43,11 @@ class ServerState {
     if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
   }
 
+  void on_closed(int loop) noexcept override { balancer_.on_closed(loop); }
+
  private:
-  std::atomic<bool> shutting_down_{false};
-  std::atomic<std::uint64_t> next_id_{1};
+  StopFlag stop_;
+  Balancer balancer_;
   std::mutex mutex_;
   std::exception_ptr exception_;
 };

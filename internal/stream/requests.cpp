@@ -5,19 +5,19 @@
 
 namespace evio::internal {
 
-Request* Request::make(std::size_t text_size, BlockPool& pool) noexcept {
-  const bool pooled = text_size <= BlockPool::kBlock - sizeof(Request);
-  void* const memory = pooled ? pool.get() : ::operator new(sizeof(Request) + text_size, std::nothrow);
+Request* Request::make(std::size_t size, BlockPool& pool) noexcept {
+  const bool pooled = size <= BlockPool::kBlock - sizeof(Request);
+  void* const memory = pooled ? pool.get() : ::operator new(sizeof(Request) + size, std::nothrow);
   if (memory == nullptr) return nullptr;
   auto* const request = new (memory) Request;
   request->pooled = pooled;
-  request->text_size = static_cast<std::uint32_t>(text_size);
+  request->size = static_cast<std::uint32_t>(size);
   return request;
 }
 
-Request* Request::copy(std::string_view text, BlockPool& pool) noexcept {
-  Request* const request = make(text.size(), pool);
-  if (request != nullptr) std::memcpy(request->data(), text.data(), text.size());
+Request* Request::copy(std::string_view from, BlockPool& pool) noexcept {
+  Request* const request = make(from.size(), pool);
+  if (request != nullptr) std::memcpy(request->data(), from.data(), from.size());
   return request;
 }
 
@@ -38,32 +38,32 @@ void RequestList::append(RequestList more) noexcept {
   *end = std::exchange(more.first_, nullptr);
 }
 
-// release, here and in add(): who takes a request, or a wake, sees what was done before it. A later change by another
-// thread does not break that, as it is a read-modify-write, too ([intro.races], release sequence).
+// release, here and in add(): the loop that takes a request, or a wake, sees what was done before it. A later change by
+// another thread does not break that, as it is a read-modify-write, too ([intro.races], release sequence).
 Requests::Added Requests::send(Request* request) noexcept {
   static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ > kFlags, "the flags lie in the low bits of a Request's address");
   State state = state_.load(std::memory_order_relaxed);
   for (;;) {
     if ((state & kClosed) != 0) {
       request->destroy();
-      return Added::kRefused;
+      return Added::kClosed;
     }
     request->next = newest(state);
     request->after_wake = (state & kWokenLast) != 0;
     const State now = reinterpret_cast<State>(request) | (state & kWoken) | kAnnounced;
     if (state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed)) break;
   }
-  return (state & kAnnounced) != 0 ? Added::kAnnounced : Added::kMustPost;
+  return (state & kAnnounced) != 0 ? Added::kQueued : Added::kMustPost;
 }
 
 Requests::Added Requests::add(State flag, State state) noexcept {
   State now = 0;
   do {
-    if ((state & kClosed) != 0) return Added::kRefused;
+    if ((state & kClosed) != 0) return Added::kClosed;
     now = state | flag | kAnnounced;
     if ((flag & ~state & kWoken) != 0) now |= kWokenLast;
   } while (!state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed));
-  return (state & kAnnounced) != 0 ? Added::kAnnounced : Added::kMustPost;
+  return (state & kAnnounced) != 0 ? Added::kQueued : Added::kMustPost;
 }
 
 RequestList Requests::in_order(State state) noexcept {
@@ -93,7 +93,7 @@ RequestList Requests::take_output() noexcept {
   State left = 0;
   do {
     left = state & (kClosed | kAnnounced | kWoken);
-    if ((state & kWoken) != 0) left |= kWokenLast;  // what is sent from now on still leaves behind that wake's output
+    if ((state & kWoken) != 0) left |= kWokenLast;  // what is sent from now on still leaves after that wake's output
   } while (!state_.compare_exchange_weak(state, left, std::memory_order_acquire, std::memory_order_relaxed));
   return in_order(state);
 }

@@ -12,18 +12,18 @@
 
 namespace evio::internal {
 
-/// Bytes that another thread sends: copied in behind the object, or shared. Thread-safety: its owner's.
+/// Bytes that another thread sends: copied, into the memory after the object, or shared. Thread-safety: its owner's.
 struct Request {
   Request* next = nullptr;
-  Bytes shared;  // empty: the text is what counts
-  std::uint32_t text_size = 0;
-  bool after_wake = false;  // a wake was asked for just before it
+  Bytes shared;  // empty if they were copied
+  std::uint32_t size = 0;
+  bool after_wake = false;  // a wake came just before it
   bool pooled = false;
 
-  /// nullptr when there is no memory. The text is shorter than 4 GiB.
-  static Request* copy(std::string_view text, BlockPool& pool) noexcept;
+  /// nullptr when there is no memory. The bytes are fewer than 4 GiB.
+  static Request* copy(std::string_view from, BlockPool& pool) noexcept;
   static Request* share(Bytes&& bytes, BlockPool& pool) noexcept;
-  std::string_view text() const noexcept { return {reinterpret_cast<const char*>(this + 1), text_size}; }
+  std::string_view bytes() const noexcept { return {reinterpret_cast<const char*>(this + 1), size}; }
   /// Ends it; its memory goes back to the pool or, when it is not from there, to the system.
   void recycle(BlockPool::Returned& returned) noexcept {
     if (!pooled) [[unlikely]]
@@ -35,7 +35,7 @@ struct Request {
   void destroy() noexcept;
 
  private:
-  static Request* make(std::size_t text_size, BlockPool& pool) noexcept;
+  static Request* make(std::size_t size, BlockPool& pool) noexcept;
   char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
 };
 
@@ -81,7 +81,7 @@ class Requests {
  public:
   /// What became of a request: it was refused, as the connection is closing; a note is under way; or the caller must
   /// post one.
-  enum class Added : std::uint8_t { kRefused, kAnnounced, kMustPost };
+  enum class Added : std::uint8_t { kClosed, kQueued, kMustPost };
 
   Requests() = default;
   Requests(const Requests&) = delete;
@@ -101,17 +101,16 @@ class Requests {
 
   /// True while there are bytes to send. relaxed: as for closed().
   bool has_output() const noexcept { return newest(state_.load(std::memory_order_relaxed)) != nullptr; }
-  /// True when close() and refuse() were not called, and there is nothing to send: not here, not in what was taken, and
-  /// `other` is nothing.
-  bool open_and_nothing(const RequestList& taken, const void* other) const noexcept {
-    constexpr State kNothing = kAnnounced | kWoken | kWokenLast;
-    return ((state_.load(std::memory_order_relaxed) & ~kNothing) | reinterpret_cast<State>(taken.first_) |
-            reinterpret_cast<State>(other)) == 0;
+  /// True when close() and refuse() were not called, and there is nothing to send: not here and not in what was taken.
+  /// Two comparisons in one, as they stand in the way of every message.
+  bool open_and_empty(const RequestList& taken) const noexcept {
+    constexpr State kIrrelevant = kAnnounced | kWoken | kWokenLast;
+    return ((state_.load(std::memory_order_relaxed) & ~kIrrelevant) | reinterpret_cast<State>(taken.first_)) == 0;
   }
 
   struct Taken {
     RequestList list;
-    bool woken = false;  // data is to be called: before the first request that is after_wake, or else behind all
+    bool woken = false;  // data is to be called: before the first request that is after_wake, or else after all
   };
   /// Everything since the last time, on a note's behalf: from now on whoever asks for something posts a note. What the
   /// callers of wake() did before is visible from here on. A wake that close() or refuse() came after stays.
@@ -140,7 +139,7 @@ class Requests {
 inline Requests::Added Requests::wake() noexcept {
   wake_fence();
   const State state = state_.load(std::memory_order_relaxed);
-  if (kMayLookFirst && (state & (kWoken | kClosed)) == kWoken) return Added::kAnnounced;
+  if (kMayLookFirst && (state & (kWoken | kClosed)) == kWoken) return Added::kQueued;
   return add(kWoken, state);
 }
 

@@ -48,7 +48,7 @@ class ConnectionFailureTest : public ModeTest {
     return handlers;
   }
 
-  static bool is_write(Call call) { return call == Call::kWrite || call == Call::kWritev; }
+  static bool is_write(Call call) { return call == Call::kSend || call == Call::kSendmsg; }
 
   static void expect_echo(Client& client) {
     client.send_all("ping");

@@ -11,7 +11,7 @@ namespace evio::test {
 namespace {
 
 constexpr std::array<const char*, kCalls> kCallNames{
-    "read",          "write",     "writev",     "sendmsg", "sendmmsg", "recvmmsg",    "accept4",
+    "read",          "write",     "send",       "sendmsg", "sendmmsg", "recvmmsg",    "accept4",
     "connect",       "socket",    "bind",       "listen",  "shutdown", "getsockname", "setsockopt",
     "epoll_create1", "epoll_ctl", "epoll_wait", "poll",    "eventfd",  "pipe2",       "fcntl",
     "ioctl",         "lstat",     "unlink",     "open",    "flock",    "fstat",       "nanosleep"};
@@ -120,16 +120,24 @@ ssize_t __wrap_write(int fd, const void* from, std::size_t size) {
   return injected({.call = Call::kWrite, .fd = fd, .size = &size}, [&] { return __real_write(fd, from, size); });
 }
 
-ssize_t __real_writev(int fd, const iovec* parts, int count);
-ssize_t __wrap_writev(int fd, const iovec* parts, int count) {
+ssize_t __real_send(int fd, const void* from, std::size_t size, int flags);
+ssize_t __wrap_send(int fd, const void* from, std::size_t size, int flags) {
+  return injected({.call = Call::kSend, .fd = fd, .size = &size}, [&] { return __real_send(fd, from, size, flags); });
+}
+
+ssize_t __real_sendmsg(int fd, const msghdr* message, int flags);
+ssize_t __wrap_sendmsg(int fd, const msghdr* message, int flags) {
   std::size_t whole = 0;
-  for (int i = 0; i != count; ++i) whole += parts[i].iov_len;
+  for (std::size_t i = 0; i != message->msg_iovlen; ++i) whole += message->msg_iov[i].iov_len;
   std::size_t size = whole;
-  return injected({.call = Call::kWritev, .fd = fd, .size = &size}, [&] {
-    if (size == whole) return __real_writev(fd, parts, count);
-    iovec first = parts[0];
+  return injected({.call = Call::kSendmsg, .fd = fd, .size = &size}, [&] {
+    if (size == whole) return __real_sendmsg(fd, message, flags);
+    iovec first = message->msg_iov[0];
     first.iov_len = std::min(first.iov_len, size);
-    return __real_writev(fd, &first, 1);
+    msghdr less = *message;
+    less.msg_iov = &first;
+    less.msg_iovlen = 1;
+    return __real_sendmsg(fd, &less, flags);
   });
 }
 
@@ -186,7 +194,6 @@ int __wrap_unlink(const char* path) {
 }
 
 // clang-format off
-EVIO_WRAP(kSendmsg, ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags), fd)            // __wrap_sendmsg
 EVIO_WRAP(kSendmmsg, int, sendmmsg, (int fd, mmsghdr* messages, unsigned n, int flags), (fd, messages, n, flags), fd)  // __wrap_sendmmsg
 EVIO_WRAP(kRecvmmsg, int, recvmmsg, (int fd, mmsghdr* messages, unsigned n, int flags, timespec* timeout), (fd, messages, n, flags, timeout), fd)  // __wrap_recvmmsg
 EVIO_WRAP(kAccept4, int, accept4, (int fd, sockaddr* peer, socklen_t* size, int flags), (fd, peer, size, flags), fd)   // __wrap_accept4

@@ -16,7 +16,7 @@ namespace evio::test {
 enum class Call : std::uint8_t {
   kRead,
   kWrite,
-  kWritev,
+  kSend,
   kSendmsg,
   kSendmmsg,
   kRecvmmsg,
@@ -58,7 +58,7 @@ struct Invocation {
   int fd = -1;                  // the descriptor it is about; -1 where it is about none
   int operation = 0;            // epoll_ctl, fcntl, setsockopt and flock: what is to be done
   std::uint32_t events = 0;     // epoll_ctl: what is to be watched for
-  std::size_t* size = nullptr;  // read, write and writev: a rule may ask for less
+  std::size_t* size = nullptr;  // read, write, send and sendmsg: a rule may ask for less
   int timeout_ms = 0;           // epoll_wait and poll
   const char* path = nullptr;   // open, lstat and unlink
 };

@@ -18,7 +18,7 @@ class InterruptedTest : public ModeTest {
     switch (call) {
       case Call::kRead:
       case Call::kWrite:
-      case Call::kWritev:
+      case Call::kSend:
       case Call::kSendmsg:
       case Call::kSendmmsg:
       case Call::kRecvmmsg:
@@ -59,7 +59,7 @@ TEST_P(InterruptedTest, EchoWakesSendsAndShutdownLoseNothing) {
     const std::lock_guard lock(mutex);
     conns.push_back(conn);
     opened.add();
-    out.append("text").append(Bytes(std::string(20'000, 'x')));  // two pieces: writev
+    out.append("text").append(Bytes(std::string(20'000, 'x')));  // two pieces: sendmsg
     return Action::None;
   };
   TestServer server(handlers, address());
@@ -87,7 +87,7 @@ TEST_P(InterruptedTest, EchoWakesSendsAndShutdownLoseNothing) {
   EXPECT_EQ(log.count("closed"), clients.size());
   const bool portable = mode().poller == PollerKind::kPortable;
   for (const Call call :
-       {Call::kRead, Call::kWrite, Call::kWritev, Call::kAccept4, portable ? Call::kPoll : Call::kEpollWait}) {
+       {Call::kRead, Call::kSend, Call::kSendmsg, Call::kAccept4, portable ? Call::kPoll : Call::kEpollWait}) {
     EXPECT_GT(interrupted(call), 0) << name_of(call);
   }
 }

@@ -156,7 +156,7 @@ TEST_P(TurnBoundsTest, TwoHundredAndFiftySixNotesAreTaken) {
 TEST_P(TurnBoundsTest, AMegabyteOfPendingOutputIsWritten) {
   static const std::string kMuch = pattern(32'000'000);
   watch([](const Invocation& i, long n) {
-    return (i.call == Call::kWrite || i.call == Call::kWritev) && is_socket(i.fd) ? static_cast<std::size_t>(n) : 0u;
+    return (i.call == Call::kSend || i.call == Call::kSendmsg) && is_socket(i.fd) ? static_cast<std::size_t>(n) : 0u;
   });
   Gate first;
   serve(blocking([&](Conn&, const Bytes&, Output& out) {

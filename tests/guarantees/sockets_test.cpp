@@ -3,7 +3,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <chrono>
@@ -128,6 +130,28 @@ TEST_P(SocketsTest, NoSigpipeIsRaised) {
   }
   EXPECT_EQ(sigpipes.load(), 0);
   ::sigaction(SIGPIPE, &before, nullptr);
+}
+
+// The signal mask of a callback is that of its thread's creator: a program started there dies of SIGPIPE as any other.
+TEST_P(SocketsTest, AProgramStartedInACallbackDiesOfSigpipe) {
+  std::atomic<int> status{-1};
+  Gate ended;
+  Events handlers = events();
+  handlers.data = [&](Conn&, const Bytes&, Output&) {
+    const char* const arguments[] = {"sh", "-c", "kill -PIPE $$", nullptr};
+    pid_t child = 0;
+    int result = -1;
+    if (::posix_spawn(&child, "/bin/sh", nullptr, nullptr, const_cast<char* const*>(arguments), environ) == 0)
+      ::waitpid(child, &result, 0);
+    status = result;
+    ended.open();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client client = server.connect();
+  client.send_all("x");
+  ASSERT_TRUE(ended.wait());
+  EXPECT_TRUE(WIFSIGNALED(status.load()) && WTERMSIG(status.load()) == SIGPIPE) << status;
 }
 
 // A detached socket is its owner's, who asked for no SIGPIPE either.

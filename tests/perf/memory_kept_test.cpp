@@ -18,6 +18,7 @@
 #include "tests/perf/allocations.hpp"
 #include "tests/support/datagram_fixture.hpp"
 #include "tests/support/fixture.hpp"
+#include "tests/support/write_queue.hpp"
 
 namespace evio::test {
 namespace {
@@ -27,7 +28,6 @@ using internal::BytesAccess;
 using internal::OutputAccess;
 using internal::OutputQueue;
 using internal::RefPtr;
-using internal::Sent;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
@@ -156,7 +156,7 @@ class MemoryKeptByOutputQueueTest : public testing::Test {
     std::size_t received = 0;
     std::size_t least = size;
     ASSERT_LE(growth.bytes(), bound(size));
-    while (queue_.write(near_.get()) == Sent::kBlocked) {
+    while (test::write_queue(queue_, near_.get()) == test::Sent::kBlocked) {
       const std::size_t unsent = size - received - in_the_kernel();
       least = std::min(least, unsent);
       ASSERT_LE(growth.bytes(), bound(unsent) + kRoom) << unsent << " of " << size << " bytes are unsent";
@@ -180,7 +180,7 @@ TEST_F(MemoryKeptByOutputQueueTest, OfALongText) {
   for (const std::size_t size : {20'000u, 1'000'001u, 3'000'003u}) {
     const std::string text(size, 'x');
     const Growth growth;
-    queue_.add_text(text);
+    queue_.add_copy(text);
     expect_little_kept(size, growth);
   }
 }
@@ -199,14 +199,14 @@ TEST_F(MemoryKeptByOutputQueueTest, OfAnAnswerThatTheSocketTookInPart) {
     {
       Output out;
       out.append(std::string(kMiB, 'x'));
-      queue_.take(out, kMiB - left);
+      queue_.append(out, kMiB - left);
     }
     EXPECT_LE(growth.bytes(), bound(left)) << left << " bytes left of shared ones";
     queue_ = {};
     {
       Output out;
       out.append(std::string_view(std::string(kMiB, 'x')));
-      queue_.take(out, kMiB - left);
+      queue_.append(out, kMiB - left);
     }
     EXPECT_LE(growth.bytes(), bound(left)) << left << " bytes left of text";
     queue_ = {};
@@ -225,7 +225,7 @@ TEST_F(MemoryKeptByOutputQueueTest, OfShortTextsBetweenBytes) {
   const Growth growth;
   for (int i = 0; i < 100; ++i) {
     queue_.add(std::string(8'192, 'x'));
-    queue_.add_text("y");
+    queue_.add_copy("y");
   }
   expect_little_kept(100 * 8'193, growth);
 }
@@ -233,7 +233,7 @@ TEST_F(MemoryKeptByOutputQueueTest, OfShortTextsBetweenBytes) {
 TEST_F(MemoryKeptByOutputQueueTest, OfShortTexts) {
   const Growth growth;
   for (std::size_t i = 1; i <= 10'000; ++i) {
-    queue_.add_text("short");
+    queue_.add_copy("short");
     ASSERT_LE(growth.bytes(), bound(5 * i)) << i << " texts";
   }
   expect_little_kept(5 * 10'000, growth);
@@ -268,7 +268,7 @@ TEST(MemoryKeptByOutputTest, OfALargeTextThatWasSent) {
   const Growth growth;
   out.append(std::string_view(std::string(kMiB, 'x')));
   out = "short";
-  OutputAccess::reset_text(out);
+  OutputAccess::reset_copied(out);
   EXPECT_LE(growth.bytes(), kKeptByAnOutput);
 }
 
@@ -277,7 +277,7 @@ TEST(MemoryKeptByOutputTest, OfManySharedPieces) {
   const Growth growth;
   const Bytes shared = std::string(16 * 1024, 'x');
   for (int i = 0; i < 100'000; ++i) out.append(shared).push_back('y');
-  OutputAccess::reset(out);
+  out.clear();
   EXPECT_LE(growth.bytes(), kKeptByAnOutput + 16 * 1024 + kAround);
 }
 

@@ -43,7 +43,7 @@ class DescriptorReuseRegressionTest : public ModeTest {
       leave(conn);
       Error ignored;
       rwc.write("detached", ignored);
-      rwc.close();
+      EXPECT_FALSE(rwc.close());
       take_descriptors();  // the very number that was just given back
       return Action::None;
     };

@@ -15,8 +15,10 @@ Baseline::Baseline() : descriptors_(descriptors()), threads_(threads()) {}
 std::map<int, Baseline::Descriptor> Baseline::descriptors() {
   std::map<int, Descriptor> found;
   for (auto& [fd, name] : open_descriptors()) {
+    // By its name: to ThreadSanitizer fstat(2) would be a use of another thread's descriptor.
     struct stat info {};
-    if (::fstat(fd, &info) == 0) found[fd] = {info.st_dev, info.st_ino, std::move(name)};
+    if (::stat(("/proc/self/fd/" + std::to_string(fd)).c_str(), &info) == 0)
+      found[fd] = {info.st_dev, info.st_ino, std::move(name)};
   }
   return found;
 }

@@ -13,6 +13,7 @@
 
 #include "internal/buffer/bytes_access.hpp"
 #include "tests/support/unique_fd.hpp"
+#include "tests/support/write_queue.hpp"
 
 namespace {
 
@@ -61,9 +62,9 @@ class OutputQueueTest : public testing::Test {
   // Writes and reads in turns until all of it has arrived.
   std::string receive_all() {
     std::string text;
-    for (Sent sent = Sent::kBlocked; sent != Sent::kAll;) {
-      sent = queue_.write(near_.get());
-      EXPECT_NE(sent, Sent::kFailed);
+    for (test::Sent sent = test::Sent::kBlocked; sent != test::Sent::kAll;) {
+      sent = test::write_queue(queue_, near_.get());
+      EXPECT_NE(sent, test::Sent::kFailed);
       text += receive();
     }
     return text;
@@ -76,17 +77,17 @@ class OutputQueueTest : public testing::Test {
 };
 
 TEST_F(OutputQueueTest, OfNothingIsSentAtOnce) {
-  queue_.add_text("");
-  EXPECT_EQ(queue_.write(near_.get()), Sent::kAll);
+  queue_.add_copy("");
+  EXPECT_EQ(test::write_queue(queue_, near_.get()), test::Sent::kAll);
   EXPECT_EQ(receive(), "");
 }
 
 TEST_F(OutputQueueTest, KeepsTheOrderOfTextAndBytes) {
-  queue_.add_text("one ");
+  queue_.add_copy("one ");
   queue_.add(Bytes("two "));
   queue_.add(Bytes(run('3', 20'000)));
-  queue_.add_text(" four");
-  queue_.add_text(run('5', 50'000));
+  queue_.add_copy(" four");
+  queue_.add_copy(run('5', 50'000));
   const std::string expected = "one two " + run('3', 20'000) + " four" + run('5', 50'000);
   EXPECT_TRUE(receive_all() == expected);
 }
@@ -102,7 +103,7 @@ TEST_F(OutputQueueTest, TakesAnOutputFromAnyByteOn) {
     out.append("cc");
     out.append(Bytes(large));
     out.append("dd");
-    queue_.take(out, skip);
+    queue_.append(out, skip);
     EXPECT_TRUE(receive_all() == whole.substr(skip)) << skip;
   }
 }
@@ -116,13 +117,13 @@ TEST_F(OutputQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
     const std::string text = run(static_cast<char>('a' + i % 26), random() % 9'000);
     expected += text;
     if (i % 2 == 0) {
-      queue_.add_text(text);
+      queue_.add_copy(text);
     } else {
       queue_.add(Bytes(text));
     }
-    const Sent sent = queue_.write(near_.get());
-    ASSERT_NE(sent, Sent::kFailed);
-    was_blocked = was_blocked || sent == Sent::kBlocked;
+    const test::Sent sent = test::write_queue(queue_, near_.get());
+    ASSERT_NE(sent, test::Sent::kFailed);
+    was_blocked = was_blocked || sent == test::Sent::kBlocked;
     if (random() % 50 == 0) received += receive();
   }
   received += receive_all();
@@ -139,8 +140,8 @@ TEST_F(OutputQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
   shared.append(large);
   Bytes holder = large;
   RefCounted* const storage = BytesAccess::storage(large);
-  queue_.take(lent, 0);
-  queue_.take(shared, 0);
+  queue_.append(lent, 0);
+  queue_.append(shared, 0);
   buffer.assign(buffer.size(), '!');
   holder = Bytes();
   shared.clear();
@@ -153,9 +154,9 @@ TEST_F(OutputQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
 TEST_F(OutputQueueTest, SaysWhyItFailed) {
   const auto before = std::signal(SIGPIPE, SIG_IGN);
   far_.reset();
-  queue_.add_text("to no one");
+  queue_.add_copy("to no one");
   errno = 0;
-  EXPECT_EQ(queue_.write(near_.get()), Sent::kFailed);
+  EXPECT_EQ(test::write_queue(queue_, near_.get()), test::Sent::kFailed);
   EXPECT_EQ(errno, EPIPE);
   std::signal(SIGPIPE, before);
 }
@@ -166,15 +167,15 @@ TEST_F(OutputQueueTest, ASmallRemainderLeavesALargeStorageWhereItCan) {
     const Bytes large(run('x', 300'000));
     RefCounted* const storage = BytesAccess::storage(large);
     queue_.add(large);
-    queue_.add_text("behind");
+    queue_.add_copy("behind");
     std::string text;
     bool was_let_go = false;
-    for (Sent sent = Sent::kBlocked; sent != Sent::kAll;) {
+    for (test::Sent sent = test::Sent::kBlocked; sent != test::Sent::kAll;) {
       allocations_left = has_memory ? -1 : 0;
-      sent = queue_.write(near_.get());
+      sent = test::write_queue(queue_, near_.get());
       allocations_left = -1;
-      ASSERT_NE(sent, Sent::kFailed);
-      was_let_go = was_let_go || (sent == Sent::kBlocked && storage->unshared());
+      ASSERT_NE(sent, test::Sent::kFailed);
+      was_let_go = was_let_go || (sent == test::Sent::kBlocked && storage->unshared());
       text += receive_some();
     }
     text += receive();
@@ -191,19 +192,19 @@ TEST_F(OutputQueueTest, LackOfMemoryKeepsWhatWasQueued) {
         std::string expected;
         for (std::size_t i = 0; i < before; ++i) {
           expected += i % 2 == 0 ? run('a', 100) : run('b', 9'000);
-          queue_.add_text(i % 2 == 0 ? run('a', 100) : run('b', 9'000));
+          queue_.add_copy(i % 2 == 0 ? run('a', 100) : run('b', 9'000));
         }
         const std::string text = run('x', size);
         bool added = true;
         allocations_left = left;
         try {
-          queue_.add_text(text);
+          queue_.add_copy(text);
         } catch (const std::bad_alloc&) {
           added = false;
         }
         allocations_left = -1;
         if (added) expected += text;
-        queue_.add_text("behind");
+        queue_.add_copy("behind");
         ASSERT_TRUE(receive_all() == expected + "behind") << before << " parts, " << size << " bytes, " << left;
       }
     }

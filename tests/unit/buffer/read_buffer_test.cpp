@@ -17,7 +17,7 @@ class ReadBufferTest : public testing::Test {
     const std::span<char> room = buffer_.room();
     EXPECT_GE(room.size(), ReadBuffer::kSize / 4);
     std::memcpy(room.data(), text.data(), text.size());
-    return buffer_.filled(text.size(), lent);
+    return buffer_.filled(room.data(), text.size(), lent);
   }
 
   ReadBuffer buffer_;
@@ -28,7 +28,7 @@ TEST_F(ReadBufferTest, UsesTheSameRoomAgainWhenNothingIsKept) {
   for (int i = 0; i < 1'000; ++i) {
     const std::string text = "read " + std::to_string(i);
     EXPECT_EQ(read(text), text);
-    buffer_.recycle();
+    buffer_.done();
     ASSERT_EQ(buffer_.room().data(), first);
     ASSERT_EQ(buffer_.room().size(), ReadBuffer::kSize);
   }
@@ -44,27 +44,27 @@ TEST_F(ReadBufferTest, ReadsBehindWhatIsKept) {
   for (std::size_t i = 0; i < 500; ++i) {
     expected.push_back(std::string(1 + i % 1'000, static_cast<char>('a' + i % 26)));
     kept.push_back(read(expected.back()));
-    buffer_.recycle();
+    buffer_.done();
   }
   for (std::size_t i = 0; i < kept.size(); ++i) ASSERT_EQ(kept[i], expected[i]) << i;
 }
 
 TEST_F(ReadBufferTest, HasItsWholeRoomBackOnceWhatWasKeptIsGone) {
   Bytes kept = read("kept");
-  buffer_.recycle();
+  buffer_.done();
   if (!kAddressSanitizer) {  // for which each read has a block of its own
     EXPECT_LT(buffer_.room().size(), ReadBuffer::kSize);
   }
   kept = Bytes();
   EXPECT_EQ(read("more"), "more");
-  buffer_.recycle();
+  buffer_.done();
   EXPECT_EQ(buffer_.room().size(), ReadBuffer::kSize);
 }
 
 TEST_F(ReadBufferTest, AReadThatFillsItIsKeptWholeToo) {
   const std::string large(ReadBuffer::kSize, 'x');
   const Bytes kept = read(large);
-  buffer_.recycle();
+  buffer_.done();
   EXPECT_EQ(read("next"), "next");
   EXPECT_TRUE(kept == large);
 }
@@ -74,7 +74,7 @@ TEST_F(ReadBufferTest, WhatIsLentKeepsNothing) {
   const Bytes lent = read("lent", true);
   EXPECT_TRUE(BytesAccess::is_borrowed(lent));
   EXPECT_EQ(lent, "lent");
-  buffer_.recycle();
+  buffer_.done();
   EXPECT_EQ(buffer_.room().data(), room);
   EXPECT_EQ(buffer_.room().size(), ReadBuffer::kSize);
 }

@@ -113,7 +113,7 @@ TEST(OutputTest, LargeBytesAreSharedAndSmallOnesCopied) {
   EXPECT_EQ(text_of(out), "head" + std::string(kLarge - 1, 's') + std::string(kLarge, 'l') + "between" +
                               std::string(kLarge, 'm') + "t");
   EXPECT_EQ(shared_in(out), (std::vector<const char*>{large.data(), string_data}));
-  EXPECT_FALSE(OutputAccess::is_text(out));
+  EXPECT_FALSE(OutputAccess::is_one_copy(out));
 }
 
 TEST(OutputTest, AStringThatIsNotMovedIsCopied) {
@@ -133,7 +133,7 @@ TEST(OutputTest, SharedBytesAreKeptAliveAndLetGo) {
   }
   EXPECT_EQ(text_of(out), std::string(kLarge, 'l'));
   out.clear();
-  EXPECT_TRUE(OutputAccess::is_text(out));
+  EXPECT_TRUE(OutputAccess::is_one_copy(out));
   EXPECT_EQ(text_of(out.append("small")), "small");
 }
 
@@ -151,7 +151,7 @@ TEST(OutputTest, AssigningReplacesWhatIsShared) {
 TEST(OutputTest, ResetGivesALargeBufferBack) {
   Output out;
   out.append(std::string_view(std::string(1 << 20, 'x')));
-  OutputAccess::reset(out);
+  out.clear();
   EXPECT_TRUE(out.empty());
   EXPECT_EQ(text_of(out.append("again")), "again");
 }

@@ -22,12 +22,12 @@ void pause_of_the_test() {
 
 }  // namespace evio::internal
 
-#define relax relax_of_the_library
+#define cpu_relax relax_of_the_library
 #include "internal/base/cpu_relax.hpp"
-#undef relax
-#define relax pause_of_the_test
+#undef cpu_relax
+#define cpu_relax pause_of_the_test
 #include "internal/loop/note_queue.cpp"
-#undef relax
+#undef cpu_relax
 
 namespace evio::internal {
 namespace {
@@ -35,10 +35,10 @@ namespace {
 /// Counts.
 class FakePoller final : public Poller {
  public:
-  std::error_code add(int, Interest, void*) override { return {}; }
-  std::error_code modify(int, Interest, void*) override { return {}; }
+  std::error_code add(int, Interest, Pollable&) override { return {}; }
+  std::error_code modify(int, Interest, Pollable&) override { return {}; }
   void remove(int) override {}
-  std::span<const Ready> wait(std::chrono::nanoseconds) override { return {}; }
+  Ready wait(std::chrono::nanoseconds) override { return {}; }
   bool wake() noexcept override {
     ++wakes;
     return true;
@@ -46,7 +46,12 @@ class FakePoller final : public Poller {
   int wakes = 0;
 };
 
-class Subject final : public RefCounted {
+class Subject final : public NoteTarget {
+ public:
+  void on_request() noexcept override {}
+  void on_flush() noexcept override {}
+  void on_adopt(RefPtr<NoteTarget>) noexcept override {}
+
  private:
   ~Subject() override = default;
 };
@@ -58,12 +63,12 @@ class NoteQueueLookTest : public testing::Test {
     queue_->close();
   }
 
-  void post() { EXPECT_TRUE(queue_->post(Note::adopt(new Subject))); }
+  void post() { EXPECT_TRUE(queue_->post({Note::Kind::kAdopt, RefPtr<NoteTarget>(new Subject)})); }
   int take_all() {
     std::array<Note, 4> notes;
     int all = 0;
-    while (const std::size_t count = queue_->take(notes)) {
-      for (const Note& note : std::span(notes).first(count)) note.peer->release();
+    while (const std::size_t count = queue_->pop_bulk(notes)) {
+      for (Note& note : std::span(notes).first(count)) note = {};
       all += static_cast<int>(count);
     }
     return all;
@@ -72,7 +77,7 @@ class NoteQueueLookTest : public testing::Test {
   int pauses() {
     int count = 0;
     in_a_pause = [&] { ++count; };
-    EXPECT_TRUE(queue_->rest());
+    EXPECT_TRUE(queue_->prepare_wait());
     in_a_pause = nullptr;
     return count;
   }
@@ -93,7 +98,7 @@ TEST_F(NoteQueueLookTest, FindsWhatComesMeanwhileWithoutAWakeUp) {
     in_a_pause = [&] {
       if (pause++ == when) post();
     };
-    EXPECT_FALSE(queue_->rest());
+    EXPECT_FALSE(queue_->prepare_wait());
     EXPECT_LE(pause, when + 5) << "it went on pausing";
     EXPECT_EQ(poller_.wakes, wakes);
     EXPECT_EQ(take_all(), 1);

@@ -27,10 +27,10 @@ namespace {
 /// Waits for nothing but a wake-up.
 class FakePoller final : public Poller {
  public:
-  std::error_code add(int, Interest, void*) override { return {}; }
-  std::error_code modify(int, Interest, void*) override { return {}; }
+  std::error_code add(int, Interest, Pollable&) override { return {}; }
+  std::error_code modify(int, Interest, Pollable&) override { return {}; }
   void remove(int) override {}
-  std::span<const Ready> wait(std::chrono::nanoseconds) override {
+  Ready wait(std::chrono::nanoseconds) override {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return woken_; });
     woken_ = false;
@@ -62,12 +62,16 @@ class FakePoller final : public Poller {
 using Numbers = std::vector<std::uint64_t>;
 
 /// What notes are about here; counts those that are gone.
-class Subject final : public RefCounted {
+class Subject final : public NoteTarget {
  public:
   Subject(std::uint64_t made_by, std::uint64_t given, std::atomic<int>& gone)
       : producer(made_by), number(given), gone_(gone) {}
   const std::uint64_t producer;
   const std::uint64_t number;
+
+  void on_request() noexcept override {}
+  void on_flush() noexcept override {}
+  void on_adopt(RefPtr<NoteTarget>) noexcept override {}
 
  private:
   ~Subject() override { ++gone_; }
@@ -79,17 +83,16 @@ class NoteQueueTest : public testing::Test {
   ~NoteQueueTest() override { queue_->close(); }
 
   bool post(std::uint64_t number, std::uint64_t producer = 0) {
-    const RefPtr<Subject> subject(new Subject(producer, number, gone_));
-    return queue_->post(Note::about(Note::Kind::kRequest, *subject));
+    return queue_->post({Note::Kind::kRequest, RefPtr<NoteTarget>(new Subject(producer, number, gone_))});
   }
   // Everything in it, in order, to taken(Subject).
   template <class Taken>
   void take_all(Taken taken) {
     std::array<Note, 4> notes;
-    while (const std::size_t count = queue_->take(notes)) {
-      for (const Note& note : std::span(notes).first(count)) {
-        taken(static_cast<const Subject&>(*note.peer));
-        note.peer->release();
+    while (const std::size_t count = queue_->pop_bulk(notes)) {
+      for (Note& note : std::span(notes).first(count)) {
+        taken(static_cast<const Subject&>(*note.about));
+        note = {};
       }
     }
   }
@@ -110,9 +113,9 @@ TEST_F(NoteQueueTest, WakesThePollerForTheFirstNoteOnly) {
   for (std::uint64_t i = 1; i <= 5; ++i) EXPECT_TRUE(post(i));
   EXPECT_TRUE(queue_->armed());
   EXPECT_EQ(poller_.wakes(), 1);
-  EXPECT_FALSE(queue_->rest()) << "there are notes";
+  EXPECT_FALSE(queue_->prepare_wait()) << "there are notes";
   EXPECT_EQ(take_all(), (Numbers{1, 2, 3, 4, 5}));
-  EXPECT_TRUE(queue_->rest());
+  EXPECT_TRUE(queue_->prepare_wait());
   EXPECT_FALSE(queue_->armed());
   EXPECT_TRUE(post(6));
   EXPECT_EQ(poller_.wakes(), 2);
@@ -121,41 +124,44 @@ TEST_F(NoteQueueTest, WakesThePollerForTheFirstNoteOnly) {
 
 TEST_F(NoteQueueTest, KeepsWhatItsOwnThreadPostsApartAndWakesNoOne) {
   {
-    const NoteQueue::OnThisThread here(*queue_);
+    queue_->enter_thread();
     EXPECT_TRUE(queue_->on_loop_thread());
     EXPECT_TRUE(post(7));
+    queue_->leave_thread();
   }
   EXPECT_FALSE(queue_->on_loop_thread());
   EXPECT_EQ(poller_.wakes(), 0);
   EXPECT_EQ(take_all(), Numbers{});
-  ASSERT_EQ(queue_->own().size(), 1u);
-  EXPECT_EQ(static_cast<Subject&>(*queue_->own()[0].peer).number, 7u);
+  ASSERT_EQ(queue_->local().size(), 1u);
+  EXPECT_EQ(static_cast<Subject&>(*queue_->local()[0].about).number, 7u);
 }
 
-TEST_F(NoteQueueTest, SaysOnceThatANoteWasLost) {
-  EXPECT_FALSE(queue_->lost());
-  queue_->lose();
+TEST_F(NoteQueueTest, GivesEachSignalOnce) {
+  EXPECT_EQ(queue_->take_signals(), Signal::kNone);
+  queue_->post(Signal::kSweep);
   EXPECT_EQ(poller_.wakes(), 1);
-  EXPECT_FALSE(queue_->rest());
-  EXPECT_TRUE(queue_->lost());
-  EXPECT_FALSE(queue_->lost());
-  EXPECT_TRUE(queue_->rest());
+  queue_->post(Signal::kShutdown);
+  queue_->post(Signal::kShutdown);
+  EXPECT_EQ(poller_.wakes(), 1);
+  EXPECT_FALSE(queue_->prepare_wait());
+  EXPECT_EQ(queue_->take_signals(), Signal::kShutdown | Signal::kSweep);
+  EXPECT_EQ(queue_->take_signals(), Signal::kNone);
+  EXPECT_TRUE(queue_->prepare_wait());
 }
 
 TEST_F(NoteQueueTest, LetsGoOfWhatIsLeftWhenItClosesAndTakesNoMore) {
   EXPECT_TRUE(post(1));
   {
-    const NoteQueue::OnThisThread here(*queue_);
+    queue_->enter_thread();
     EXPECT_TRUE(post(2));
+    queue_->leave_thread();
   }
   queue_->close();
   EXPECT_EQ(gone_, 2);
   const int wakes = poller_.wakes();
   EXPECT_FALSE(post(3));
-  EXPECT_FALSE(queue_->post(Note::adopt(new Subject(0, 4, gone_))));
-  EXPECT_EQ(gone_, 4) << "a note that is not taken lets go all the same";
-  queue_->wake();
-  queue_->lose();
+  EXPECT_EQ(gone_, 3) << "a note that is not taken lets go all the same";
+  queue_->post(Signal::kShutdown);
   EXPECT_EQ(poller_.wakes(), wakes) << "the poller may be gone by now";
 }
 
@@ -173,7 +179,7 @@ TEST_F(NoteQueueTest, WaitsWithClosingForThoseInside) {
     another.join();
     EXPECT_FALSE(closed) << "this thread is about to touch the poller";
   };
-  queue_->wake();
+  queue_->post(Signal::kShutdown);
   closer.join();
 }
 
@@ -209,20 +215,21 @@ TEST_F(NoteQueueTest, KeepsEachProducersOrder) {
         while (taken.load() < until) std::this_thread::yield();
       }
       --running;
-      queue_->wake();
+      queue_->post(Signal::kShutdown);
     });
   }
   std::array<std::uint64_t, kProducers> next{};
   while (running.load() != 0 || taken.load() != posted.load()) {
     poller_.wait({});
     do {
+      queue_->take_signals();
       std::uint64_t count = 0;
       take_all([&](const Subject& subject) {
         EXPECT_EQ(subject.number, next[static_cast<std::size_t>(subject.producer)]++);
         ++count;
       });
       taken += count;
-    } while (!queue_->rest());
+    } while (!queue_->prepare_wait());
   }
   for (std::thread& thread : producers) thread.join();
   EXPECT_LE(poller_.wakes(), static_cast<int>(posted.load() + kProducers));
@@ -242,13 +249,14 @@ TEST_F(NoteQueueTest, LosesNoNoteThatComesWhileItGoesToRest) {
       EXPECT_TRUE(post(i));
     }
     over = true;
-    queue_->wake();
+    queue_->post(Signal::kShutdown);
   });
   while (!over) {
     poller_.wait({});
     do {
+      queue_->take_signals();
       take_all([&](const Subject&) { ++taken; });
-    } while (!queue_->rest());
+    } while (!queue_->prepare_wait());
   }
   producer.join();
 }

@@ -13,16 +13,16 @@ namespace {
 TEST(BalancerTest, RoundRobinGoesRoundWhereverItIsAsked) {
   Balancer balancer(LoadBalance::RoundRobin, 3);
   for (int i = 0; i < 9; ++i) EXPECT_EQ(balancer.choose(i % 2, i % 2 == 0, 7), i % 3);
-  balancer.release(1);
+  balancer.on_closed(1);
   EXPECT_EQ(balancer.choose(0, false, 7), 0);
 }
 
 TEST(BalancerTest, LeastConnectionsChoosesTheEmptiest) {
   Balancer balancer(LoadBalance::LeastConnections, 3);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(balancer.choose(2, true, 7), i % 3);
-  balancer.release(1);
-  balancer.release(1);
-  balancer.release(2);
+  balancer.on_closed(1);
+  balancer.on_closed(1);
+  balancer.on_closed(2);
   EXPECT_EQ(balancer.choose(0, false, 7), 1);
   EXPECT_EQ(balancer.choose(0, false, 7), 1);
   EXPECT_EQ(balancer.choose(0, false, 7), 2);
@@ -54,7 +54,7 @@ TEST(BalancerTest, RandomGoesByTheNumberUnlessTheKernelHasChosen) {
     EXPECT_EQ(balancer.choose(2, false, number), static_cast<int>(number % 4));
     EXPECT_EQ(balancer.choose(2, true, number), 2);
   }
-  balancer.release(2);
+  balancer.on_closed(2);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ class RequestsTest : public testing::Test {
     for (; !list.empty(); list.pop()->recycle(returned)) {
       const Request& request = list.front();
       text += request.after_wake ? "|" : "";
-      text += request.shared.empty() ? request.text() : request.shared.view();
+      text += request.shared.empty() ? request.bytes() : request.shared.view();
     }
     return text;
   }
@@ -48,9 +48,9 @@ class RequestsTest : public testing::Test {
 
 TEST_F(RequestsTest, AskForOneNoteUntilTheLoopHasLooked) {
   EXPECT_EQ(send("one "), Added::kMustPost);
-  EXPECT_EQ(send("two "), Added::kAnnounced);
-  EXPECT_EQ(requests_.wake(), Added::kAnnounced);
-  EXPECT_EQ(requests_.wake(), Added::kAnnounced);
+  EXPECT_EQ(send("two "), Added::kQueued);
+  EXPECT_EQ(requests_.wake(), Added::kQueued);
+  EXPECT_EQ(requests_.wake(), Added::kQueued);
   EXPECT_TRUE(requests_.has_output());
   EXPECT_EQ(take(), "one two !");
   EXPECT_FALSE(requests_.has_output());
@@ -63,35 +63,35 @@ TEST_F(RequestsTest, AskForOneNoteUntilTheLoopHasLooked) {
 
 TEST_F(RequestsTest, SayWhatWasSentAfterAWake) {
   EXPECT_EQ(requests_.wake(), Added::kMustPost);
-  EXPECT_EQ(send("a"), Added::kAnnounced);
+  EXPECT_EQ(send("a"), Added::kQueued);
   EXPECT_EQ(take(), "|a");
   EXPECT_EQ(send("a"), Added::kMustPost);
-  EXPECT_EQ(requests_.wake(), Added::kAnnounced);
-  EXPECT_EQ(send("b"), Added::kAnnounced);
-  EXPECT_EQ(requests_.wake(), Added::kAnnounced);
-  EXPECT_EQ(send("c"), Added::kAnnounced);
+  EXPECT_EQ(requests_.wake(), Added::kQueued);
+  EXPECT_EQ(send("b"), Added::kQueued);
+  EXPECT_EQ(requests_.wake(), Added::kQueued);
+  EXPECT_EQ(send("c"), Added::kQueued);
   EXPECT_EQ(take(), "a|bc") << "a wake that waits will do for a second one";
 }
 
 TEST_F(RequestsTest, GiveTheOutputAloneAndKeepTheWakeAndItsPlace) {
   EXPECT_TRUE(requests_.take_output().empty());
   EXPECT_EQ(send("a"), Added::kMustPost);
-  EXPECT_EQ(requests_.wake(), Added::kAnnounced);
-  EXPECT_EQ(send("b"), Added::kAnnounced);
+  EXPECT_EQ(requests_.wake(), Added::kQueued);
+  EXPECT_EQ(send("b"), Added::kQueued);
   EXPECT_EQ(joined(requests_.take_output()), "a|b");
   EXPECT_FALSE(requests_.has_output());
-  EXPECT_EQ(send("c"), Added::kAnnounced) << "the note is still under way";
+  EXPECT_EQ(send("c"), Added::kQueued) << "the note is still under way";
   EXPECT_EQ(take(), "|c");
 }
 
 TEST_F(RequestsTest, RefuseEverythingOnceClosedAndKeepWhatTheyHave) {
   EXPECT_EQ(send("before"), Added::kMustPost);
-  EXPECT_EQ(requests_.wake(), Added::kAnnounced);
-  EXPECT_EQ(requests_.close(), Added::kAnnounced);
+  EXPECT_EQ(requests_.wake(), Added::kQueued);
+  EXPECT_EQ(requests_.close(), Added::kQueued);
   EXPECT_TRUE(requests_.closed());
-  EXPECT_EQ(requests_.close(), Added::kRefused);
-  EXPECT_EQ(send("after"), Added::kRefused);
-  EXPECT_EQ(requests_.wake(), Added::kRefused);
+  EXPECT_EQ(requests_.close(), Added::kClosed);
+  EXPECT_EQ(send("after"), Added::kClosed);
+  EXPECT_EQ(requests_.wake(), Added::kClosed);
   EXPECT_EQ(take(), "before");
   EXPECT_TRUE(requests_.take_wake()) << "it is for the loop to say whether it counts still";
   EXPECT_FALSE(requests_.take_wake());
@@ -107,7 +107,7 @@ TEST_F(RequestsTest, ShareBytes) {
 TEST_F(RequestsTest, ThatNobodyTookAreFreed) {
   // LeakSanitizer counts them.
   EXPECT_EQ(send("left"), Added::kMustPost);
-  EXPECT_EQ(send("there"), Added::kAnnounced);
+  EXPECT_EQ(send("there"), Added::kQueued);
 }
 
 // Whatever any of them does, the loop ends up with all of it, each thread's in order, and hears of it by a note.
@@ -141,7 +141,7 @@ TEST_F(RequestsTest, LoseNothingOfManyThreadsAndKeepTheOrderOfEach) {
     BlockPool::Returned returned(pool_);
     for (; !taken.list.empty(); taken.list.pop()->recycle(returned)) {
       std::array<std::uint32_t, 2> content{};
-      std::memcpy(content.data(), taken.list.front().text().data(), sizeof content);
+      std::memcpy(content.data(), taken.list.front().bytes().data(), sizeof content);
       in_order = in_order && content[1] == next.at(content[0])++;
     }
     wakes += taken.woken ? 1 : 0;

@@ -5,34 +5,31 @@
 #include <thread>
 #include <vector>
 
-#include "internal/base/sigpipe.hpp"
-#include "internal/loop/loop.hpp"
+#include "internal/server/worker.hpp"
 
 namespace evio::internal {
 
-/// The threads of a server's loops but the first. They wait for go(); those that never get it end without having run.
+/// The threads of a server's workers, but the first. They wait for go(); without it they end and have run nothing.
 /// Thread-safety: the thread that made it.
-class LoopThreads {
+class WorkerThreads {
  public:
-  LoopThreads() = default;
-  LoopThreads(const LoopThreads&) = delete;
-  LoopThreads& operator=(const LoopThreads&) = delete;
-  ~LoopThreads() {
+  WorkerThreads() = default;
+  WorkerThreads(const WorkerThreads&) = delete;
+  WorkerThreads& operator=(const WorkerThreads&) = delete;
+  ~WorkerThreads() {
     open(Gate::kCancelled);
     join();
   }
 
-  /// Starts a thread for the loop. Throws std::system_error, std::bad_alloc.
-  void add(Loop& loop) {
-    threads_.emplace_back([this, &loop] {
+  /// Starts a thread for the worker. Throws std::system_error, std::bad_alloc.
+  void add(Worker& worker) {
+    threads_.emplace_back([this, &worker] {
       gate_.wait(Gate::kShut, std::memory_order_acquire);
-      if (gate_.load(std::memory_order_acquire) != Gate::kOpen) return;
-      const SigpipeBlocked no_sigpipe;
-      loop.run();
+      if (gate_.load(std::memory_order_acquire) == Gate::kOpen) worker.run();
     });
   }
   void go() noexcept { open(Gate::kOpen); }
-  /// Returns when all loops have ended.
+  /// Returns when all workers have ended.
   void join() {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();

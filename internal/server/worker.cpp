@@ -1,0 +1,80 @@
+#include "internal/server/worker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace evio::internal {
+
+using std::chrono::nanoseconds;
+
+Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, ServerState& server,
+               ListenerSet& listeners)
+    : events_(events),
+      server_(server),
+      listeners_(listeners),
+      loop_(index, std::move(poller), server.stop_flag()),
+      streams_(loop_, events, server) {}
+
+Worker::~Worker() {
+  loop_.timers().disarm(tick_timer_);
+  loop_.timers().disarm(drain_timer_);
+}
+
+std::error_code Worker::listen(const Listener& listener, const Listener::Socket& socket, int addr_index,
+                               const Workers& workers) {
+  return acceptors_.emplace_back(std::make_unique<Acceptor>(listener, socket, addr_index, *this, workers, server_))
+      ->start();
+}
+
+std::error_code Worker::receive(FileDescriptor fd, int addr_index, const Addr& addr) {
+  return receivers_
+      .emplace_back(std::make_unique<DatagramReceiver>(std::move(fd), addr_index, addr, loop_, events_, server_))
+      ->start();
+}
+
+void Worker::run() noexcept {
+  if (loop_.index() == 0 && events_.tick) loop_.queue()->post(Signal::kTick);
+  loop_.run(*this);
+}
+
+void Worker::tick(Timer::TimePoint) noexcept {
+  if (loop_.shutting_down()) return;
+  nanoseconds delay{0};
+  try {
+    if (events_.tick(delay) == Action::Shutdown) server_.shut_down();
+  } catch (...) {
+    server_.fail();
+  }
+  const auto now = Timer::Clock::now();
+  // A delay beyond the end of time is no tick at all.
+  loop_.timers().arm(tick_timer_, delay < Timer::kNever - now ? now + std::max(delay, nanoseconds(0)) : Timer::kNever);
+}
+
+// The first loop to come here refuses newcomers for all; the last one closes the listening sockets.
+void Worker::on_shutdown() noexcept {
+  loop_.timers().disarm(tick_timer_);
+  listeners_.refuse_newcomers();
+  for (const auto& acceptor : acceptors_) acceptor->stop();
+  listeners_.leave();
+  for (const auto& receiver : receivers_) receiver->begin_shutdown();
+  const nanoseconds drain = std::max(nanoseconds(0), events_.drain_timeout);
+  const auto now = Timer::Clock::now();
+  const auto until = drain < Timer::kNever - now ? now + drain : Timer::kNever;
+  loop_.timers().arm(drain_timer_, until);
+  streams_.begin_shutdown(until);
+  drained_ = drain == nanoseconds(0);
+}
+
+void Worker::end_drain(Timer::TimePoint) noexcept { drained_ = true; }
+
+bool Worker::done() noexcept {
+  const bool answering = std::ranges::any_of(receivers_, [](const auto& receiver) { return receiver->is_answering(); });
+  return drained_ || (streams_.empty() && !answering);
+}
+
+void Worker::on_end() noexcept {
+  loop_.timers().disarm(drain_timer_);
+  streams_.end();
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,196 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "evio/error.hpp"
+#include "evio/events.hpp"
+#include "internal/buffer/output_queue.hpp"
+#include "internal/loop/endpoint.hpp"
+#include "internal/loop/timer_wheel.hpp"
+#include "internal/poll/poller.hpp"
+#include "internal/stream/requests.hpp"
+#include "internal/stream/transport.hpp"
+
+namespace evio::internal {
+
+class StreamHost;
+
+/// One stream connection: its states, its input and output, and what other threads ask of it.
+///
+/// What it does next is a State function of run(): each is short, does one thing, and names the one that follows at
+/// once, or kWait. Created by the loop that accepts it; from on_adopt() on it belongs to its own loop, which has one
+/// reference to it until it is closed.
+/// Thread-safety: wake(), send(), send_copy() and close() any thread; the rest its loop's thread.
+class Stream final : public Pollable, public Endpoint {  // in this order: on_ready() needs no adjustment
+ public:
+  using TimePoint = Timer::TimePoint;
+
+  Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, Addr local, Addr remote);
+
+  // Any thread: stream_requests.cpp.
+  bool wake() override;
+  bool send(Bytes bytes) override;
+  bool send_copy(std::string_view bytes) override;
+  bool close() override;
+
+  // Its loop: what has happened. stream_requests.cpp, stream_io.cpp.
+  void on_request() noexcept override;
+  void on_flush() noexcept override;
+  void on_adopt(RefPtr<NoteTarget> self) noexcept override;
+  void on_ready() noexcept override;
+
+  // Its host, when the server shuts down or a note was lost.
+  /// Nothing more is read or sent, and the connection closes once its output is handed to the kernel.
+  void end_input() noexcept;
+  void finish() noexcept;
+  /// Closes the connection as it is.
+  void abandon() noexcept;
+  void sweep() noexcept;
+
+  // Its host, while it lingers: closed, but its socket still discards what arrives.
+  TimePoint linger_until() const noexcept { return linger_until_; }
+  /// The time is over. True when the socket is closed; otherwise the peer gets until `next`.
+  bool linger_expired(TimePoint next) noexcept;
+  bool is_acknowledged() const noexcept { return unacknowledged() == 0; }
+  void end_linger() noexcept;
+
+ private:
+  /// In this order, and never back.
+  enum class Stage : std::uint8_t {
+    kAccepted,
+    kOpen,
+    kEnded,      // `closed` or `detached` is called
+    kLingering,  // its socket discards what arrives
+    kClosed,
+  };
+
+  /// What to do next. accept and hand-over come before kOpened; kWait leaves the connection to its poller.
+  enum class Step : std::uint8_t {
+    kWait,
+    kOpened,
+    kRead,
+    kWake,
+    kWrite,
+    kAction,
+    kSalvage,
+    kClose,
+    kDetach,
+    kLinger,
+  };
+
+  // stream.cpp: the states
+  void run(Step step) noexcept;
+  Step run_one(Step step);
+  Step opened();
+  Step write();
+  Step action();
+  Step salvage();
+  Step close_now();
+  Step detach();
+  Step linger();
+
+  // stream_io.cpp: the path of every message
+  Step read(StreamHost& host);
+  Step deliver(StreamHost& host, const Bytes& in);
+  Step finish_callback(StreamHost& host, Action action);
+  Step transmit(StreamHost& host);
+  Step next_step();
+
+  // stream_slow.cpp: where it leaves that path
+  Step first_step_slow() noexcept;
+  Step read_nothing(ssize_t n);
+  Step transmit_slow();
+  Step write_output();
+  Step keep_remainder(ssize_t written);
+  Step next_step_slow();
+  Interest wanted_interest() const noexcept;
+  Step update_interest();
+  Step write_failed(int err);
+  Step callback_threw();
+  Step out_of_memory() noexcept;
+
+  // stream_close.cpp: the end
+  void record(Action action) noexcept;
+  void request_end(Action action) noexcept;
+  void end_of_input() noexcept;
+  void fail(Error err) noexcept;
+  Error take_failure() noexcept;
+  void leave();
+  bool lingers() const noexcept;
+  int unacknowledged() const noexcept;
+  bool discard_input() noexcept;
+  void close_socket() noexcept;
+  void release_to_loop() noexcept;
+
+  // stream_requests.cpp: what other threads ask
+  bool add_request(Request* request) noexcept;
+  bool notify_loop(Requests::Added added) noexcept;
+  bool post_note(Note::Kind kind) noexcept;
+  bool send_here(const Bytes* bytes, std::string_view copy) noexcept;
+  void take_requests() noexcept;
+  void send_requested() noexcept;
+  void finish_requests() noexcept;
+  void put_requested_output_first() noexcept;
+  bool move_requested_output(Output& out);
+  bool fetch_requested_output() noexcept;
+  void queue_request(BlockPool::Returned& returned) noexcept;
+  bool may_move_request() const noexcept;
+  bool has_requested_output() const noexcept { return !requested_.empty() || requests_.has_output(); }
+  bool take_due_wake() noexcept;
+  bool take_last_wake() noexcept;
+  bool continue_next_turn() noexcept;
+  void drop_requests() noexcept;
+  void set_context(std::unique_ptr<Context> context) override;
+
+  void apply(const Options& options) noexcept;
+  void enter(Stage stage) noexcept;
+  bool is_open() const noexcept { return state_.stage == Stage::kOpen; }
+  bool is_closing() const noexcept { return requests_.closed(); }
+  bool has_pending() const noexcept { return (state_.output & kPending) != 0; }
+  Action requested_action() const noexcept { return static_cast<Action>(state_.action); }
+  OutputQueue& pending();
+  void drop_pending() noexcept;
+  Conn& handle() noexcept;
+  void renew_handle() noexcept;
+  bool on_loop() const noexcept { return queue().on_loop_thread(); }
+
+  /// One comparison tells that a connection is open and watched for input, has no action to take and no output pending.
+  struct State {
+    Stage stage = Stage::kAccepted;
+    Interest interest = Interest::kNone;
+    std::uint8_t action = 0;  // an Action
+    std::uint8_t output = 0;  // what keeps it from being written at once: kPending, kAnnounced
+  };
+  static constexpr std::uint8_t kPending = 1;    // pending_ exists
+  static constexpr std::uint8_t kAnnounced = 2;  // there is a pre_write to call
+  bool only_reads() const noexcept {
+    constexpr State kReading{Stage::kOpen, Interest::kRead, 0, 0};
+    return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
+  }
+
+  State state_;
+  bool reuses_input_ = false;
+  bool peer_gone_ = false;    // its end of the stream, or an error, was read: there is nobody to linger for
+  bool unflushed_ = false;    // some of what is pending was sent by a callback: nothing has tried to write it yet
+  bool final_wake_ = false;   // a wake from before request_end() still has its data call
+  bool wake_due_ = false;     // taken from requests_, and data was not called yet
+  bool continues_ = false;    // a note to this loop about requested_ is under way
+  bool output_lost_ = false;  // for want of memory: nothing may leave any more
+  std::uint8_t looks_without_progress_ = 0;
+  Transport transport_;
+  int unacknowledged_ = 0;  // at the last look
+  Requests requests_;
+  RequestList requested_;  // taken from there, and not in the output yet
+  StreamHost& host_;
+  std::unique_ptr<OutputQueue> pending_;
+  Conn handle_;  // what callbacks get
+  std::unique_ptr<Error> failure_;
+  TimePoint linger_until_{};
+};
+
+using StreamList = IntrusiveList<Stream, Endpoint>;
+
+}  // namespace evio::internal

@@ -1,0 +1,172 @@
+/// The end of a connection: the action that asks for it, `closed` or `detached`, and the time in which a closed socket
+/// still discards what arrives.
+#include "internal/stream/stream.hpp"
+#include "internal/stream/stream_host.hpp"
+
+namespace evio::internal {
+namespace {
+
+// Discarding goes on at most for so many reads before others get their turn.
+constexpr int kDiscardedReads = 64;
+
+}  // namespace
+
+// accepted, open, then lingering or closed: never back.
+void Stream::enter(Stage stage) noexcept {
+  EVIO_ASSERT(stage > state_.stage);
+  state_.stage = stage;
+}
+
+void Stream::record(Action action) noexcept {
+  if (action == Action::Shutdown) {
+    host_.server_.shut_down();
+  } else if (action != Action::None) {
+    request_end(action == Action::Detach && !host_.events_.detached ? Action::Close : action);
+  }
+}
+
+// Asks for Close or Detach; the first one stays.
+void Stream::request_end(Action action) noexcept {
+  if (requested_action() != Action::None) return;
+  state_.action = static_cast<std::uint8_t>(action);
+  requests_.refuse();
+}
+
+// Asks for Close because the peer, or the server, has come to its end.
+void Stream::end_of_input() noexcept {
+  // The peer's end may have come, and its wake be waiting, when the server's does.
+  final_wake_ = final_wake_ || !is_closing();
+  request_end(Action::Close);
+}
+
+void Stream::end_input() noexcept { end_of_input(); }
+
+void Stream::finish() noexcept {
+  if (!has_pending()) return run(Step::kAction);
+  if (take_last_wake()) run(Step::kWake);
+}
+
+void Stream::abandon() noexcept {
+  drop_pending();
+  peer_gone_ = true;
+  run(Step::kClose);
+}
+
+void Stream::fail(Error err) noexcept {
+  if (failure_ == nullptr) failure_.reset(new (std::nothrow) Error(std::move(err)));
+}
+
+Error Stream::take_failure() noexcept {
+  if (failure_ == nullptr) return {};
+  Error err = std::move(*failure_);
+  failure_.reset();
+  return err;
+}
+
+// The connection is no longer the server's.
+void Stream::leave() {
+  EVIO_ASSERT(is_open());
+  request_end(Action::Close);
+  drop_requests();  // after a failure some may be left, which come too late
+  host_.open_.remove(*this);
+  host_.server_.on_closed(loop_index());
+}
+
+// When the server shuts down, only what is still in flight makes a connection linger.
+bool Stream::lingers() const noexcept {
+  if (peer_gone_) return false;
+  return !host_.loop_.stopping() || (host_.events_.drain_timeout.count() > 0 && unacknowledged() != 0);
+}
+
+// How much of the output the kernel still holds, as the peer has not acknowledged it. A unix socket has no port.
+int Stream::unacknowledged() const noexcept { return remote().port() == 0 ? 0 : transport_.unacknowledged(); }
+
+Stream::Step Stream::close_now() {
+  drop_pending();
+  const bool linger = lingers();
+  leave();
+  const Error err = take_failure();
+  enter(Stage::kEnded);
+  if (host_.events_.closed) host_.call_guarded([&] { return host_.events_.closed(handle(), err); });
+  context().reset();
+  // Not before `closed` has returned: until then the peer cannot see the end.
+  if (linger && transport_.end_output()) {
+    enter(Stage::kLingering);
+    linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + StreamHost::kLinger;
+    host_.add_lingering(*this);
+    return Step::kLinger;
+  }
+  if (!peer_gone_) discard_input();
+  close_socket();
+  return Step::kWait;
+}
+
+Stream::Step Stream::detach() {
+  leave();
+  enter(Stage::kEnded);
+  if (state_.interest != Interest::kNone) host_.loop_.poller().remove(transport_.fd());
+  DetachedConn socket(transport_.detach());
+  host_.call_guarded([&] { return host_.events_.detached(handle(), std::move(socket)); });
+  context().reset();
+  enter(Stage::kClosed);
+  release_to_loop();
+  return Step::kWait;
+}
+
+// Goes on until the peer's end of the stream was read: closing the socket destroys nothing then.
+Stream::Step Stream::linger() {
+  if (!discard_input() && update_interest() == Step::kWait) return Step::kWait;
+  host_.lingering_.remove(*this);
+  close_socket();
+  return Step::kWait;
+}
+
+// As long as the peer has not acknowledged everything, and goes on acknowledging, it gets more time: closing the socket
+// now could destroy what it has not received yet. One that has acknowledged nothing for a minute is gone, or does not
+// read: it is reset.
+bool Stream::linger_expired(TimePoint next) noexcept {
+  constexpr int kLooks = 60;  // a second apart
+  const int left = host_.loop_.stopping() ? 0 : unacknowledged();
+  if (left != 0) {
+    looks_without_progress_ =
+        left == unacknowledged_ ? static_cast<std::uint8_t>(looks_without_progress_ + 1) : std::uint8_t{0};
+    unacknowledged_ = left;
+    if (looks_without_progress_ != kLooks) {
+      linger_until_ = next;
+      return false;
+    }
+    transport_.reset_on_close();
+  }
+  end_linger();
+  return true;
+}
+
+void Stream::end_linger() noexcept {
+  discard_input();
+  close_socket();
+}
+
+// True when the peer's end of the stream, or an error, was read.
+bool Stream::discard_input() noexcept {
+  for (int i = 0; i != kDiscardedReads; ++i) {
+    const ssize_t n = transport_.read(host_.discarded_);
+    if (n <= 0) return n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+  }
+  return false;
+}
+
+// Removed from the poller first: a process forked meanwhile keeps the open file, and with it the registration, alive.
+void Stream::close_socket() noexcept {
+  if (state_.interest != Interest::kNone) host_.loop_.poller().remove(transport_.fd());
+  transport_.close();
+  enter(Stage::kClosed);
+  release_to_loop();
+}
+
+// What is ready in this turn may still point here: the loop releases its reference when the turn ends.
+void Stream::release_to_loop() noexcept {
+  handle_ = Conn();
+  host_.loop_.release_later(RefPtr<Endpoint>(this));
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,69 @@
+#include "internal/stream/stream_host.hpp"
+
+namespace evio::internal {
+
+StreamHost::~StreamHost() {
+  loop_.timers().disarm(linger_timer_);
+  loop_.timers().disarm(look_timer_);
+}
+
+bool StreamHost::call_pre_write() noexcept {
+  if (!events_.pre_write) return true;
+  try {
+    events_.pre_write();
+    return true;
+  } catch (...) {
+    server_.fail();
+    return false;
+  }
+}
+
+void StreamHost::add_lingering(Stream& stream) noexcept {
+  lingering_.add(stream);
+  TimerWheel& timers = loop_.timers();
+  if (!linger_timer_.armed()) timers.arm(linger_timer_, stream.linger_until());
+  if (loop_.stopping() && !look_timer_.armed()) timers.arm(look_timer_, Timer::Clock::now() + kLook);
+}
+
+void StreamHost::on_linger_timer(TimePoint now) noexcept {
+  while (!lingering_.empty() && lingering_.front().linger_until() <= now) {
+    Stream& stream = lingering_.front();
+    lingering_.remove(stream);
+    if (!stream.linger_expired(now + kLinger)) lingering_.add(stream);
+  }
+  if (!lingering_.empty()) loop_.timers().arm(linger_timer_, lingering_.front().linger_until());
+}
+
+void StreamHost::begin_shutdown(TimePoint drain_until) {
+  drain_until_ = drain_until;
+  // From here on every send is refused; what was sent before is all in the queue.
+  open_.for_each([](Stream& stream) { stream.end_input(); });
+  while (loop_.handle_notes()) {
+  }
+  open_.for_each([](Stream& stream) { stream.finish(); });
+  close_acknowledged(Timer::Clock::now());
+}
+
+void StreamHost::close_acknowledged(TimePoint now) noexcept {
+  lingering_.for_each([this](Stream& stream) {
+    if (!stream.is_acknowledged()) return;
+    lingering_.remove(stream);
+    stream.end_linger();
+  });
+  if (!lingering_.empty()) loop_.timers().arm(look_timer_, now + kLook);
+}
+
+void StreamHost::end() noexcept {
+  while (!open_.empty()) open_.front().abandon();
+  while (!lingering_.empty()) {
+    Stream& stream = lingering_.front();
+    lingering_.remove(stream);
+    stream.end_linger();
+  }
+}
+
+void StreamHost::sweep() {
+  open_.for_each([](Stream& stream) { stream.sweep(); });
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+
+#include "evio/events.hpp"
+#include "internal/buffer/read_buffer.hpp"
+#include "internal/loop/loop.hpp"
+#include "internal/loop/server_control.hpp"
+#include "internal/stream/stream.hpp"
+
+namespace evio::internal {
+
+/// The streams of one loop, and what they share: the buffers they read and write with, and the server's callbacks.
+/// Thread-safety: its loop's thread.
+class StreamHost {
+ public:
+  using TimePoint = Timer::TimePoint;
+
+  StreamHost(Loop& loop, const Events& events, ServerControl& server) : events_(events), loop_(loop), server_(server) {}
+  ~StreamHost();
+  StreamHost(const StreamHost&) = delete;
+  StreamHost& operator=(const StreamHost&) = delete;
+
+  const RefPtr<NoteQueue>& queue() const noexcept { return loop_.queue(); }
+  /// True when there are no connections, open or lingering.
+  bool empty() const noexcept { return open_.empty() && lingering_.empty(); }
+
+  /// Nothing more is read, and connections close once their output is handed to the kernel: until `drain_until`.
+  void begin_shutdown(TimePoint drain_until);
+  /// Closes what is left as it is.
+  void end() noexcept;
+  /// A note was lost: looks at every connection.
+  void sweep();
+
+  bool announces() const noexcept { return static_cast<bool>(events_.pre_write); }
+  /// Calls pre_write, if there is one. False when it threw: then the bytes must not leave.
+  bool call_pre_write() noexcept;
+
+ private:
+  friend class Stream;
+
+  // After Close the peer may still be sending: closing at once would answer with a reset, which can destroy what it has
+  // not read yet. So its input is discarded for this long, or until it ends before (RFC 1122, 4.2.2.13).
+  static constexpr std::chrono::seconds kLinger{1};
+  // The kernel does not report that a peer has acknowledged everything: a loop that shuts down looks this often.
+  static constexpr std::chrono::milliseconds kLook{10};
+
+  // There always is a `data`: see Engine. This spares the compiler's own check.
+  Action call_data(Conn& conn, const Bytes& in) {
+    if (!events_.data) __builtin_unreachable();
+    return events_.data(conn, in, out_);
+  }
+  template <class Callback>
+  void call_guarded(Callback callback) noexcept;
+  void add_lingering(Stream& stream) noexcept;
+  void on_linger_timer(TimePoint now) noexcept;
+  void close_acknowledged(TimePoint now) noexcept;
+
+  // What every message needs comes first.
+  const Events& events_;
+  Output out_;  // what the callback under way adds to; empty when it starts
+  ReadBuffer input_;
+  Loop& loop_;
+  ServerControl& server_;
+  StreamList open_;
+  StreamList lingering_;  // by the time until which they do
+  TimePoint drain_until_ = Timer::kNever;
+  MemberTimer<&StreamHost::on_linger_timer> linger_timer_{*this};
+  MemberTimer<&StreamHost::close_acknowledged> look_timer_{*this};
+  std::array<char, 16 * 1024> discarded_;  // where input goes that nobody reads
+};
+
+// Only Shutdown has an effect; an exception shuts the server down too.
+template <class Callback>
+void StreamHost::call_guarded(Callback callback) noexcept {
+  try {
+    if (callback() == Action::Shutdown) server_.shut_down();
+  } catch (...) {
+    server_.fail();
+  }
+}
+
+}  // namespace evio::internal

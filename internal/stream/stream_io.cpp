@@ -1,0 +1,83 @@
+/// The path of every message: it is read, a callback answers, the socket takes the answer whole, and the connection
+/// waits for more. on_ready() is compiled as one function, for calling each of these would cost more than what it does;
+/// what leaves the path is in stream_slow.cpp.
+#include "internal/base/syscalls.hpp"
+#include "internal/buffer/output_access.hpp"
+#include "internal/stream/stream.hpp"
+#include "internal/stream/stream_host.hpp"
+
+namespace evio::internal {
+
+[[gnu::flatten]] void Stream::on_ready() noexcept {
+  EVIO_ASSERT(on_loop());
+  StreamHost& host = host_;
+  Step step = Step::kRead;
+  if (!only_reads() || !requests_.open_and_empty(requested_)) [[unlikely]]
+    step = first_step_slow();
+  if (step == Step::kRead) [[likely]] {
+    try {
+      step = read(host);
+    } catch (...) {
+      step = out_of_memory();
+    }
+  }
+  if (step != Step::kWait) [[unlikely]]
+    run(step);
+}
+
+Stream::Step Stream::read(StreamHost& host) {
+  const std::span<char> room = host.input_.room();
+  const ssize_t n = transport_.read_once(room.data(), room.size());
+  if (n <= 0) [[unlikely]]
+    return read_nothing(n);
+  return deliver(host, host.input_.filled(room.data(), static_cast<std::size_t>(n), reuses_input_));
+}
+
+Stream::Step Stream::deliver(StreamHost& host, const Bytes& in) {
+  EVIO_ASSERT(host.out_.empty());
+  Action action = Action::None;
+  try {
+    action = host.call_data(handle(), in);
+  } catch (...) {
+    return callback_threw();
+  }
+  host.input_.done();
+  return finish_callback(host, action);
+}
+
+// Its output first, then its action.
+Stream::Step Stream::finish_callback(StreamHost& host, Action action) {
+  const Step next = transmit(host);
+  if (action != Action::None) [[unlikely]]
+    record(action);
+  return next == Step::kWait ? next_step() : next;
+}
+
+Stream::Step Stream::transmit(StreamHost& host) {
+  Output& out = host.out_;
+  if (!OutputAccess::is_one_copy(out) || state_.output != 0) [[unlikely]]
+    return transmit_slow();
+  const std::string_view bytes = OutputAccess::copied(out);
+  if (bytes.empty()) return Step::kWait;
+  const ssize_t n = transport_.write_once(bytes.data(), bytes.size());
+  if (n != static_cast<ssize_t>(bytes.size())) [[unlikely]]
+    return keep_remainder(n);
+  OutputAccess::reset_copied(out);
+  return Step::kWait;
+}
+
+// What the connection does next, or waits for.
+Stream::Step Stream::next_step() {
+  if (only_reads()) [[likely]]
+    return Step::kWait;
+  return next_step_slow();
+}
+
+// Callbacks may assign to the handle or move it away: it is not the loop's own reference.
+Conn& Stream::handle() noexcept {
+  if (EndpointAccess::endpoint(handle_) != this) [[unlikely]]
+    renew_handle();
+  return handle_;
+}
+
+}  // namespace evio::internal

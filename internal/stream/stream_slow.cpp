@@ -1,0 +1,147 @@
+/// Where a message leaves its fast path: nothing was read, the socket took only a part, a callback threw, memory ran
+/// out.
+#include <array>
+
+#include "internal/base/exception_error.hpp"
+#include "internal/buffer/output_access.hpp"
+#include "internal/stream/stream.hpp"
+#include "internal/stream/stream_host.hpp"
+
+namespace evio::internal {
+namespace {
+
+bool would_block(int err) { return err == EAGAIN || err == EWOULDBLOCK; }
+
+// "read tcp 127.0.0.1:5000->127.0.0.1:40000: Connection reset by peer", as Go words it.
+Error connection_error(const Endpoint& endpoint, std::string_view call, std::error_code code) {
+  return Error(code, std::string(call) + ' ' + endpoint.remote().network() + ' ' + endpoint.local().to_string() + "->" +
+                         endpoint.remote().to_string() + ": " + code.message());
+}
+
+}  // namespace
+
+Stream::Step Stream::first_step_slow() noexcept {
+  switch (state_.stage) {
+    case Stage::kOpen:
+      if (has_pending()) return Step::kWrite;
+      if (is_closing()) return Step::kAction;  // close() was called, and its note is still to come
+      // What other threads have sent by now, with a note that is still to come, leaves before what `data` answers.
+      if (has_requested_output()) put_requested_output_first();
+      return Step::kRead;
+    case Stage::kLingering:
+      return Step::kLinger;
+    case Stage::kAccepted:
+    case Stage::kEnded:
+    case Stage::kClosed:
+      break;  // earlier in this turn
+  }
+  return Step::kWait;
+}
+
+// read(2) returned end of file or an error.
+Stream::Step Stream::read_nothing(ssize_t n) {
+  if (n < 0 && errno == EINTR) return Step::kRead;
+  if (n < 0 && would_block(errno)) return Step::kWait;
+  peer_gone_ = true;
+  if (n < 0) {
+    fail(connection_error(*this, "read", sys::last_error()));
+    return Step::kClose;
+  }
+  // What send() has taken goes out before the connection closes, and a wake gets its call.
+  end_of_input();
+  return next_step();
+}
+
+// Output in several pieces, after output that is pending, or announced by pre_write.
+Stream::Step Stream::transmit_slow() {
+  Output& out = host_.out_;
+  if (out.empty()) return Step::kWait;
+  if (!host_.call_pre_write()) {
+    out.clear();
+    return Step::kWait;
+  }
+  if (has_pending()) {
+    pending().append(out, 0);
+    out.clear();
+    return std::exchange(unflushed_, false) ? Step::kWrite : Step::kWait;
+  }
+  return write_output();
+}
+
+Stream::Step Stream::write_output() {
+  std::array<iovec, 64> parts;
+  const auto count = static_cast<std::size_t>(OutputAccess::gather(host_.out_, parts));
+  return keep_remainder(transport_.write(std::span(parts).first(count)));
+}
+
+// The socket has taken `written` bytes of the output, or failed.
+Stream::Step Stream::keep_remainder(ssize_t written) {
+  Output& out = host_.out_;
+  if (written < 0 && errno == EINTR) return write_output();
+  if (written < 0 && !would_block(errno)) {
+    const int err = errno;
+    out.clear();
+    return write_failed(err);
+  }
+  const std::size_t done = written < 0 ? 0 : static_cast<std::size_t>(written);
+  if (done != out.size()) pending().append(out, done);
+  out.clear();
+  return Step::kWait;
+}
+
+Stream::Step Stream::next_step_slow() {
+  if (has_pending()) {
+    if (unflushed_) return Step::kWrite;
+  } else if (requested_action() != Action::None) {
+    return Step::kAction;
+  }
+  return update_interest();
+}
+
+// While output is pending the peer is not read: that is the back-pressure.
+Interest Stream::wanted_interest() const noexcept { return has_pending() ? Interest::kWrite : Interest::kRead; }
+
+Stream::Step Stream::update_interest() {
+  const Interest wanted = wanted_interest();
+  if (state_.interest == wanted) return Step::kWait;
+  Poller& poller = host_.loop_.poller();
+  const auto code = state_.interest == Interest::kNone ? poller.add(transport_.fd(), wanted, *this)
+                                                       : poller.modify(transport_.fd(), wanted, *this);
+  if (code) {
+    fail(connection_error(*this, "watch", code));
+    return Step::kSalvage;
+  }
+  state_.interest = wanted;
+  return Step::kWait;
+}
+
+Stream::Step Stream::write_failed(int err) {
+  fail(connection_error(*this, "write", {err, std::system_category()}));
+  return Step::kSalvage;
+}
+
+// An exception left `opened` or `data`: what that call has added is dropped, what was added before is sent.
+Stream::Step Stream::callback_threw() {
+  host_.out_.clear();
+  host_.input_.done();
+  fail(current_exception_error());
+  record(Action::Close);
+  return next_step();
+}
+
+void Stream::renew_handle() noexcept {
+  retain();
+  handle_ = EndpointAccess::handle(RefPtr<Endpoint>(this));
+}
+
+// In a catch clause: no callback threw, so the library did, for want of memory. It costs this connection.
+Stream::Step Stream::out_of_memory() noexcept {
+  host_.out_.clear();
+  host_.input_.done();
+  fail(current_exception_error());
+  drop_pending();
+  peer_gone_ = true;
+  return is_open() ? Step::kClose : Step::kWait;
+}
+
+}  // namespace evio::internal

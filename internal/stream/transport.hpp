@@ -1,0 +1,60 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "internal/base/file_descriptor.hpp"
+#include "internal/base/syscalls.hpp"
+
+namespace evio::internal {
+
+/// The socket of a stream: every read and write of a connection goes through here. Results are those of the system
+/// calls: -1 and errno. SIGPIPE is never raised (send(2): MSG_NOSIGNAL). Thread-safety: its loop's thread.
+class Transport {
+ public:
+  explicit Transport(FileDescriptor fd) noexcept : fd_(std::move(fd)) {}
+
+  int fd() const noexcept { return fd_.get(); }
+  bool is_open() const noexcept { return fd_.valid(); }
+
+  /// Not retried after EINTR, nor is write_once(): the fast path of a loop, which takes another way then.
+  ssize_t read_once(char* to, std::size_t size) noexcept { return sys::read_once(fd_.get(), to, size); }
+  ssize_t read(std::span<char> to) noexcept { return sys::read(fd_.get(), to.data(), to.size()); }
+  ssize_t write_once(const char* from, std::size_t size) noexcept {
+    return sys::send_once(fd_.get(), from, size, MSG_NOSIGNAL);
+  }
+  ssize_t write(std::span<iovec> parts) noexcept {
+    if (parts.size() == 1) return sys::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL);
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    return sys::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  }
+
+  /// How many bytes have arrived and were not read (FIONREAD, ioctl_tty(2)).
+  int unread() const noexcept { return queue_length(FIONREAD); }
+  /// How many written bytes the peer has not acknowledged (SIOCOUTQ, tcp(7)). For TCP alone: what a unix socket has
+  /// taken is with its peer.
+  int unacknowledged() const noexcept { return queue_length(SIOCOUTQ); }
+
+  bool end_output() noexcept { return sys::shutdown(fd_.get(), SHUT_WR) == 0; }
+  /// close() will drop what is unsent and reset the connection.
+  void reset_on_close() noexcept { sys::reset_on_close(fd_.get()); }
+  void close() noexcept { fd_.close(); }
+  /// Gives the socket away, blocking.
+  int detach() noexcept {
+    sys::fcntl(fd_.get(), F_SETFL, sys::fcntl(fd_.get(), F_GETFL, 0) & ~O_NONBLOCK);
+    return fd_.release();
+  }
+
+ private:
+  int queue_length(unsigned long request) const noexcept {
+    int bytes = 0;
+    return sys::ioctl(fd_.get(), request, &bytes) == 0 ? bytes : 0;
+  }
+
+  FileDescriptor fd_;
+};
+
+}  // namespace evio::internal

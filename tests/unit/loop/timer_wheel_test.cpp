@@ -1,0 +1,177 @@
+// The timers of a loop: in order, never early, none lost, whatever is armed and disarmed.
+#include "internal/loop/timer_wheel.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/timing.hpp"
+#include "tests/support/watchdog.hpp"
+
+namespace evio::internal {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+using TimePoint = Timer::TimePoint;
+
+constexpr TimePoint at(nanoseconds since_start) { return TimePoint(1000h + since_start); }
+
+class TestTimer final : public Timer {
+ public:
+  std::function<void(TimePoint)> run;
+
+ private:
+  void on_timer(TimePoint now) noexcept override {
+    if (run) run(now);
+  }
+};
+
+class TimerWheelTest : public testing::Test {
+ protected:
+  ~TimerWheelTest() override {
+    for (const auto& timer : timers_) wheel_.disarm(*timer);
+  }
+
+  TestTimer& timer(std::string name) {
+    TestTimer& timer = *timers_.emplace_back(std::make_unique<TestTimer>());
+    timer.run = [this, name = std::move(name)](TimePoint) { ran_.push_back(name); };
+    return timer;
+  }
+  std::vector<std::string> run(nanoseconds until) {
+    ran_.clear();
+    wheel_.run(at(until));
+    return ran_;
+  }
+  using Names = std::vector<std::string>;
+
+  test::Watchdog watchdog_{"TimerWheelTest", test::kWatchdogLimit};
+  TimerWheel wheel_{at(0ns)};
+  std::vector<std::unique_ptr<TestTimer>> timers_;
+  Names ran_;
+};
+
+TEST_F(TimerWheelTest, RunsInTheOrderOfTimeThenOfArming) {
+  wheel_.arm(timer("late"), at(3s));
+  wheel_.arm(timer("first"), at(5ms));
+  wheel_.arm(timer("second"), at(5ms));
+  wheel_.arm(timer("a little before"), at(5ms - 1ns));
+  EXPECT_EQ(run(5ms - 2ns), Names{});
+  EXPECT_EQ(run(1h), (Names{"a little before", "first", "second", "late"}));
+  EXPECT_TRUE(wheel_.empty());
+  EXPECT_EQ(wheel_.next(), Timer::kNever);
+}
+
+TEST_F(TimerWheelTest, IsNeverEarlyWithinATick) {
+  wheel_.arm(timer("x"), at(700us));
+  EXPECT_EQ(wheel_.next(), at(700us));
+  EXPECT_EQ(run(700us - 1ns), Names{});
+  EXPECT_EQ(run(700us), Names{"x"});
+}
+
+TEST_F(TimerWheelTest, KeepsTheOrderOfOnesThatCameFromAHigherLevel) {
+  wheel_.arm(timer("armed first"), at(10s));
+  EXPECT_EQ(run(10s - 1ms), Names{});
+  wheel_.arm(timer("armed later"), at(10s));
+  EXPECT_EQ(run(10s), (Names{"armed first", "armed later"}));
+}
+
+TEST_F(TimerWheelTest, OneThatIsArmedMeanwhileWaitsForTheNextRun) {
+  TestTimer& again = timer("");
+  int runs = 0;
+  again.run = [&](TimePoint now) {
+    ++runs;
+    wheel_.arm(again, now);
+  };
+  wheel_.arm(again, at(1ms));
+  for (int i = 1; i <= 3; ++i) {
+    wheel_.run(at(1ms));
+    EXPECT_EQ(runs, i);
+  }
+}
+
+TEST_F(TimerWheelTest, OneMayDisarmAnotherThatIsDueToo) {
+  TestTimer& other = timer("other");
+  TestTimer& one = timer("");
+  one.run = [&](TimePoint) { wheel_.disarm(other); };
+  wheel_.arm(one, at(1ms));
+  wheel_.arm(other, at(1ms));
+  EXPECT_EQ(run(1s), Names{});
+  EXPECT_TRUE(wheel_.empty());
+}
+
+TEST_F(TimerWheelTest, TakesTheFarthestTimes) {
+  wheel_.arm(timer("never"), Timer::kNever);
+  EXPECT_TRUE(wheel_.empty());
+  wheel_.arm(timer("in a hundred years"), at(24h * 36'500));
+  wheel_.arm(timer("long ago"), TimePoint(-5h));
+  EXPECT_EQ(run(0ns), Names{"long ago"});
+  EXPECT_EQ(run(24h * 36'500 - 1ns), Names{});
+  EXPECT_EQ(run(24h * 36'500), Names{"in a hundred years"});
+}
+
+TEST_F(TimerWheelTest, AloneATimerCostsFewWakeUps) {
+  wheel_.arm(timer("x"), at(24h * 100));
+  int wake_ups = 0;
+  for (TimePoint next = wheel_.next(); next != Timer::kNever; next = wheel_.next()) {
+    wheel_.run(next);
+    ++wake_ups;
+  }
+  EXPECT_EQ(ran_, Names{"x"});
+  EXPECT_LE(wake_ups, 6);
+}
+
+// Against the obvious: a sorted map.
+TEST_F(TimerWheelTest, DoesWhatASortedMapDoes) {
+  std::mt19937_64 random(1);
+  const int operations = test::kSanitized ? 200'000 : 2'000'000;
+  constexpr std::size_t kTimers = 500;
+  std::map<std::pair<TimePoint, std::uint64_t>, std::size_t> model;
+  std::vector<std::pair<TimePoint, std::uint64_t>> keys(kTimers);
+  std::vector<std::size_t> ran;
+  for (std::size_t i = 0; i != kTimers; ++i) {
+    timer("").run = [&ran, i](TimePoint) { ran.push_back(i); };
+  }
+  nanoseconds now{0};
+  for (std::uint64_t i = 0; i != static_cast<std::uint64_t>(operations); ++i) {
+    const std::size_t which = random() % kTimers;
+    const auto choice = random() % 8;
+    if (choice < 5) {
+      // From nanoseconds to months away.
+      const nanoseconds after(random() >> (10 + random() % 54));
+      if (timers_[which]->armed()) model.erase(keys[which]);
+      keys[which] = {at(now + after), i};
+      model[keys[which]] = which;
+      wheel_.arm(*timers_[which], at(now + after));
+    } else if (choice < 7) {
+      if (timers_[which]->armed()) model.erase(keys[which]);
+      wheel_.disarm(*timers_[which]);
+    } else {
+      const bool to_next = random() % 2 == 0 && !model.empty();
+      const auto next = wheel_.next();
+      ASSERT_TRUE(model.empty() ? next == Timer::kNever : next <= model.begin()->first.first);
+      now = to_next ? std::max(now, next - at(0ns)) : now + nanoseconds(random() % 100'000'000);
+      std::vector<std::size_t> expected;
+      while (!model.empty() && model.begin()->first.first <= at(now)) {
+        expected.push_back(model.begin()->second);
+        model.erase(model.begin());
+      }
+      ran.clear();
+      wheel_.run(at(now));
+      ASSERT_EQ(ran, expected) << "operation " << i;
+    }
+    ASSERT_EQ(wheel_.empty(), model.empty());
+  }
+}
+
+}  // namespace
+}  // namespace evio::internal
