@@ -17,7 +17,8 @@ std::map<int, Baseline::Descriptor> Baseline::descriptors() {
   for (auto& [fd, name] : open_descriptors()) {
     // By its name: to ThreadSanitizer fstat(2) would be a use of another thread's descriptor.
     struct stat info {};
-    if (::stat(("/proc/self/fd/" + std::to_string(fd)).c_str(), &info) == 0) found[fd] = {info.st_dev, info.st_ino, std::move(name)};
+    if (::stat(("/proc/self/fd/" + std::to_string(fd)).c_str(), &info) == 0)
+      found[fd] = {info.st_dev, info.st_ino, std::move(name)};
   }
   return found;
 }
