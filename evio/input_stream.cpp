@@ -86,7 +86,7 @@ Bytes InputStream::join(const Bytes& packet) {
 void InputStream::keep(const Bytes& rest) {
   if (rest.empty()) return forget();
   Bytes kept = rest;
-  const bool borrowed = BytesAccess::storage(rest) == nullptr || BytesAccess::is_borrowed(rest);
+  const bool borrowed = BytesAccess::storage(rest) == nullptr || BytesAccess::is_unowned(rest);
   if (borrowed || has_own_storage(rest.size())) {
     kept = Bytes::copy(rest.view());
   } else {

@@ -79,7 +79,7 @@ class Output {
   void push_back(char byte);
 
   /// How many bytes this callback has added so far.
-  std::size_t size() const noexcept { return text_size_ + shared_size_; }
+  std::size_t size() const noexcept { return copied_size_ + shared_size_; }
   /// True if this callback has added nothing.
   bool empty() const noexcept { return size() == 0; }
   /// Drops what this callback has added. A buffer that has grown large is freed.
@@ -89,11 +89,11 @@ class Output {
   friend class internal::OutputAccess;
 
   // What an Output keeps when it is emptied: no larger a buffer, and room for no more shared pieces.
-  static constexpr std::size_t kKeptText = 128 * 1024;
+  static constexpr std::size_t kKeptBytes = 128 * 1024;
   static constexpr std::size_t kKeptPieces = 64;
 
   struct Shared {
-    std::size_t text_before;  // how much of the copied bytes leaves before these
+    std::size_t copied_before;  // how much of the copied bytes leaves before these
     Bytes bytes;
   };
 
@@ -103,10 +103,10 @@ class Output {
   Output& append_slow(std::string_view x);
   void grow(std::size_t more);
   Output& share(Bytes x);
-  void give_back() noexcept;
+  void shrink() noexcept;
 
-  char* text_ = nullptr;         // the copied bytes
-  std::size_t text_size_ = 0;    // how many there are
+  char* copied_ = nullptr;       // the copied bytes
+  std::size_t copied_size_ = 0;  // how many there are
   std::size_t capacity_ = 0;     // how many fit
   std::size_t shared_size_ = 0;  // the sum of what shared_ refers to
   std::vector<Shared> shared_;
@@ -126,16 +126,16 @@ inline Output& Output::operator=(const Bytes& x) {
 
 // Nothing is shared, and x fits.
 inline Output& Output::replace(std::string_view x) noexcept {
-  text_size_ = x.size();
-  if (!x.empty()) std::memcpy(text_, x.data(), x.size());
+  copied_size_ = x.size();
+  if (!x.empty()) std::memcpy(copied_, x.data(), x.size());
   return *this;
 }
 
 inline Output& Output::append(std::string_view x) {
-  if (x.size() > capacity_ - text_size_) [[unlikely]]
+  if (x.size() > capacity_ - copied_size_) [[unlikely]]
     return append_slow(x);
-  char* const to = text_ + text_size_;
-  text_size_ += x.size();  // before the copy, so that nothing has to survive the call
+  char* const to = copied_ + copied_size_;
+  copied_size_ += x.size();  // before the copy, so that nothing has to survive the call
   if (!x.empty()) std::memcpy(to, x.data(), x.size());
   return *this;
 }
@@ -153,14 +153,14 @@ inline Output& Output::append(Bytes&& x) {
 }
 
 inline void Output::push_back(char byte) {
-  if (text_size_ == capacity_) grow(1);
-  text_[text_size_++] = byte;
+  if (copied_size_ == capacity_) grow(1);
+  copied_[copied_size_++] = byte;
 }
 
 inline void Output::clear() noexcept {
-  text_size_ = 0;
-  if (shared_size_ != 0 || capacity_ > kKeptText) [[unlikely]]
-    give_back();
+  copied_size_ = 0;
+  if (shared_size_ != 0 || capacity_ > kKeptBytes) [[unlikely]]
+    shrink();
 }
 
 }  // namespace evio

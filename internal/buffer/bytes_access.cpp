@@ -5,34 +5,34 @@
 namespace evio::internal {
 namespace {
 
-class BorrowedMark final : public Storage {
+class UnownedStorage final : public Storage {
  public:
-  ~BorrowedMark() override = default;
+  ~UnownedStorage() override = default;
   std::size_t capacity() const noexcept override { return 0; }
 
  private:
   void dispose() noexcept override {}
 };
 
-BorrowedMark& mark() noexcept {
-  // Not destroyed at exit, as a late copy may still count on it, and made without memory, as the caller cannot fail.
+UnownedStorage& unowned_storage() noexcept {
+  // Never destroyed, as a copy may outlive static objects; and made without allocating, as the caller cannot fail.
   union Immortal {
-    Immortal() : mark() {}
+    Immortal() : storage() {}
     ~Immortal() {}
-    BorrowedMark mark;
+    UnownedStorage storage;
   };
   static Immortal immortal;
-  return immortal.mark;
+  return immortal.storage;
 }
 
 }  // namespace
 
-Bytes BytesAccess::borrow(std::string_view text) noexcept {
-  mark().retain();
-  return Bytes(text.data(), text.size(), &mark());
+Bytes BytesAccess::make_unowned(std::string_view text) noexcept {
+  unowned_storage().retain();
+  return Bytes(text.data(), text.size(), &unowned_storage());
 }
 
-bool BytesAccess::is_borrowed(const Bytes& bytes) noexcept { return bytes.storage_ == &mark(); }
+bool BytesAccess::is_unowned(const Bytes& bytes) noexcept { return bytes.storage_ == &unowned_storage(); }
 
 void BytesAccess::move_out(Bytes& bytes) noexcept {
   try {

@@ -27,8 +27,8 @@ class BytesAccess {
 
   /// Bytes that are overwritten after the call they were made for (Options::reuse_input_buffer): to keep them is to
   /// copy them. Their storage is a static sentinel that is never freed.
-  static Bytes borrow(std::string_view text) noexcept;
-  static bool is_borrowed(const Bytes& bytes) noexcept;
+  static Bytes make_unowned(std::string_view text) noexcept;
+  static bool is_unowned(const Bytes& bytes) noexcept;
 
   /// For bytes that are kept: where they are a small part of their storage (evio/detail/share_policy.hpp), moves them
   /// to one of their own. Where there is no memory for that they stay where they are, as lent ones do.

@@ -18,17 +18,18 @@ class OutputAccess {
 
   /// True when all of it was copied, into one piece.
   static bool is_one_copy(const Output& out) noexcept { return out.shared_size_ == 0; }
-  static std::string_view copied(const Output& out) noexcept { return {out.text_, out.text_size_}; }
+  static std::string_view copied(const Output& out) noexcept { return {out.copied_, out.copied_size_}; }
   /// Calls piece(std::string_view, const Bytes*) for every run of bytes in order; the Bytes of shared ones.
   template <class Piece>
   static void for_each(const Output& out, Piece piece) {
-    std::size_t text_done = 0;
+    std::size_t copied_done = 0;
     for (const Shared& shared : out.shared_) {
-      if (shared.text_before > text_done) piece(copied(out).substr(text_done, shared.text_before - text_done), nullptr);
-      text_done = shared.text_before;
+      if (shared.copied_before > copied_done)
+        piece(copied(out).substr(copied_done, shared.copied_before - copied_done), nullptr);
+      copied_done = shared.copied_before;
       piece(shared.bytes.view(), &shared.bytes);
     }
-    if (out.text_size_ > text_done) piece(copied(out).substr(text_done), nullptr);
+    if (out.copied_size_ > copied_done) piece(copied(out).substr(copied_done), nullptr);
   }
   /// Adds bytes without copying them, whatever their size.
   static void share(Output& out, Bytes bytes) { out.share(std::move(bytes)); }
@@ -36,9 +37,9 @@ class OutputAccess {
   static int gather(const Output& out, std::span<iovec> parts) noexcept;
   /// Empties an Output that is_one_copy().
   static void reset_copied(Output& out) noexcept {
-    out.text_size_ = 0;
-    if (out.capacity_ > Output::kKeptText) [[unlikely]]
-      out.give_back();
+    out.copied_size_ = 0;
+    if (out.capacity_ > Output::kKeptBytes) [[unlikely]]
+      out.shrink();
   }
 };
 

@@ -24,7 +24,7 @@ void OutputQueue::append(const Output& out, std::size_t skip) {
     const std::size_t cut = std::min(skip, piece.size());
     skip -= cut;
     if (cut == piece.size()) return;
-    if (shared != nullptr && !BytesAccess::is_borrowed(*shared)) {
+    if (shared != nullptr && !BytesAccess::is_unowned(*shared)) {
       add(shared->substr(cut));
     } else {
       add_copy(piece.substr(cut));

@@ -53,7 +53,7 @@ class ReadBuffer {
   void renew();
 
   Bytes input_;  // what was read last; owns the buffer
-  Bytes unowned_ = BytesAccess::borrow({});
+  Bytes unowned_ = BytesAccess::make_unowned({});
   Bytes copy_;  // for AddressSanitizer
   Buffer* buffer_ = nullptr;
 };

@@ -13,10 +13,10 @@ DatagramSocket::DatagramSocket(FileDescriptor fd, int addr_index, Addr bound, Re
       addr_index_(addr_index),
       bound_(std::move(bound)),
       queue_(std::move(queue)) {
-  for (Slot& slot : slots_) renew_input(slot);
+  for (Slot& slot : slots_) reallocate_input(slot);
 }
 
-void DatagramSocket::renew_input(Slot& slot) {
+void DatagramSocket::reallocate_input(Slot& slot) {
   RefPtr<Buffer> block = Buffer::make(kLargest);
   slot.block = block.get();
   slot.input = BytesAccess::make(slot.block->data(), 0, RefPtr<Storage>(block.detach()));
@@ -28,7 +28,7 @@ bool DatagramSocket::may_be_reused(const Slot& slot) noexcept {
   return kAddressSanitizer ? slot.block != nullptr : slot.block->unshared();
 }
 
-void DatagramSocket::forget_input([[maybe_unused]] Slot& slot) noexcept {
+void DatagramSocket::drop_input([[maybe_unused]] Slot& slot) noexcept {
   if constexpr (kAddressSanitizer) {
     slot.block = nullptr;
     slot.input = {};
@@ -38,7 +38,7 @@ void DatagramSocket::forget_input([[maybe_unused]] Slot& slot) noexcept {
 std::size_t DatagramSocket::receive_raw() {
   for (std::size_t i = 0; i != kBatch; ++i) {
     Slot& slot = slots_[i];
-    if (!may_be_reused(slot)) renew_input(slot);
+    if (!may_be_reused(slot)) reallocate_input(slot);
     unpoison(slot.block->data(), kLargest);
     slot.room = {slot.block->data(), kLargest};
     msghdr& header = messages_[i].msg_hdr;
@@ -88,7 +88,7 @@ void DatagramSocket::drop_answers() noexcept {
 void DatagramSocket::mark_done(std::size_t i) noexcept {
   Slot& slot = slots_[i];
   if (slot.output.size() > kLargest) slot.output.clear();  // lost, as what is too large for a datagram is
-  forget_input(slot);
+  drop_input(slot);
   done_ = i + 1;
 }
 
@@ -127,7 +127,7 @@ Sent DatagramSocket::answer() noexcept {
 }
 
 void DatagramSocket::recycle() noexcept {
-  for (std::size_t i = 0; i != count_; ++i) forget_input(slots_[i]);  // some may have had no callback
+  for (std::size_t i = 0; i != count_; ++i) drop_input(slots_[i]);  // some may have had no callback
   count_ = done_ = answered_ = 0;
 }
 

@@ -83,9 +83,9 @@ class DatagramSocket {
 
   std::size_t receive_raw();
   void name(std::size_t count, std::uint64_t first_id);
-  static void renew_input(Slot& slot);
+  static void reallocate_input(Slot& slot);
   static bool may_be_reused(const Slot& slot) noexcept;
-  static void forget_input(Slot& slot) noexcept;
+  static void drop_input(Slot& slot) noexcept;
   mmsghdr answer_of(Slot& slot) noexcept;
 
   RefPtr<DatagramPort> port_;

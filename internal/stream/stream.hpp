@@ -29,6 +29,7 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   using TimePoint = Timer::TimePoint;
 
   Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, Addr local, Addr remote);
+  ~Stream() override;
 
   // Any thread: stream_requests.cpp.
   bool wake() override;
@@ -118,11 +119,12 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   void end_of_input() noexcept;
   void fail(Error err) noexcept;
   Error take_failure() noexcept;
-  void leave();
+  void unlink();
   bool lingers() const noexcept;
   int unacknowledged() const noexcept;
   bool discard_input() noexcept;
   void close_socket() noexcept;
+  void unregister() noexcept;
   void release_to_loop() noexcept;
 
   // stream_requests.cpp: what other threads ask

@@ -64,7 +64,7 @@ Error Stream::take_failure() noexcept {
 }
 
 // The connection is no longer the server's.
-void Stream::leave() {
+void Stream::unlink() {
   EVIO_ASSERT(is_open());
   request_end(Action::Close);
   drop_requests();  // after a failure some may be left, which come too late
@@ -84,7 +84,7 @@ int Stream::unacknowledged() const noexcept { return remote().port() == 0 ? 0 : 
 Stream::Step Stream::close_now() {
   drop_pending();
   const bool linger = lingers();
-  leave();
+  unlink();
   const Error err = take_failure();
   enter(Stage::kEnded);
   if (host_.events_.closed) host_.call_guarded([&] { return host_.events_.closed(handle(), err); });
@@ -102,9 +102,9 @@ Stream::Step Stream::close_now() {
 }
 
 Stream::Step Stream::detach() {
-  leave();
+  unlink();
   enter(Stage::kEnded);
-  if (state_.interest != Interest::kNone) host_.loop_.poller().remove(transport_.fd());
+  unregister();
   DetachedConn socket(transport_.detach());
   host_.call_guarded([&] { return host_.events_.detached(handle(), std::move(socket)); });
   context().reset();
@@ -155,13 +155,20 @@ bool Stream::discard_input() noexcept {
   return false;
 }
 
-// Removed from the poller first: a process forked meanwhile keeps the open file, and with it the registration, alive.
+// Removed from the poller first: a process that was forked keeps the open file, and with it the registration, alive.
 void Stream::close_socket() noexcept {
-  if (state_.interest != Interest::kNone) host_.loop_.poller().remove(transport_.fd());
+  unregister();
   transport_.close();
   enter(Stage::kClosed);
   release_to_loop();
 }
+
+void Stream::unregister() noexcept {
+  if (state_.interest != Interest::kNone) host_.loop_.poller().remove(transport_.fd());
+  state_.interest = Interest::kNone;
+}
+
+Stream::~Stream() { EVIO_ASSERT(state_.interest == Interest::kNone); }
 
 // What is ready in this turn may still point here: the loop releases its reference when the turn ends.
 void Stream::release_to_loop() noexcept {

@@ -134,7 +134,7 @@ TEST_F(OutputQueueTest, GoesOnWhereASocketThatTookAPartHasStopped) {
 TEST_F(OutputQueueTest, CopiesWhatIsLentAndSharesWhatIsLarge) {
   std::string buffer = run('l', 20'000);
   Output lent;
-  lent.append(BytesAccess::borrow(buffer));
+  lent.append(BytesAccess::make_unowned(buffer));
   const Bytes large(run('s', 20'000));
   Output shared;
   shared.append(large);

@@ -72,7 +72,7 @@ TEST_F(ReadBufferTest, AReadThatFillsItIsKeptWholeToo) {
 TEST_F(ReadBufferTest, WhatIsLentKeepsNothing) {
   const char* const room = buffer_.room().data();
   const Bytes lent = read("lent", true);
-  EXPECT_TRUE(BytesAccess::is_borrowed(lent));
+  EXPECT_TRUE(BytesAccess::is_unowned(lent));
   EXPECT_EQ(lent, "lent");
   buffer_.done();
   EXPECT_EQ(buffer_.room().data(), room);

@@ -192,9 +192,9 @@ TEST(InputStreamTest, ALargeRestIsKeptInItsStorage) {
 TEST(InputStreamTest, LentBytesAreCopied) {
   InputStream stream;
   std::string buffer(20'000, 'a');
-  stream.feed(internal::BytesAccess::borrow(buffer), [](const Bytes&) { return 0; });
+  stream.feed(internal::BytesAccess::make_unowned(buffer), [](const Bytes&) { return 0; });
   buffer.assign(20'000, 'b');
-  stream.feed(internal::BytesAccess::borrow("end"), [&](const Bytes& text) {
+  stream.feed(internal::BytesAccess::make_unowned("end"), [&](const Bytes& text) {
     EXPECT_EQ(text, std::string(20'000, 'a') + "end");
     return text.size();
   });
