@@ -28,7 +28,7 @@ class ReadBuffer {
   std::span<char> room() {
     Buffer& buffer = *buffer_;
     const std::span<char> room = buffer.unshared() ? std::span(buffer.data(), kSize) : room_after_kept();
-    unpoison(room.data(), room.size());
+    if constexpr (kAddressSanitizer) unpoison(room.data(), room.size());
     return room;
   }
   /// What was read into the beginning of room() as a handler gets it: sharing the storage, or unowned, which is valid

@@ -23,14 +23,15 @@ void Loop::run(LoopHandler& handler) noexcept {
 }
 
 void Loop::turn() noexcept {
+  NoteQueue& queue = *queue_;
   const Ready ready = poller_->wait(time_to_wait());
   for (Pollable* listener : ready.listeners) listener->on_ready();
   // Notes come before the connections: what was sent before a peer's next request leaves before the answer to it.
-  if (queue_->armed() || has_work()) handle_notes();
+  if (has_work_ || queue.armed() || has_work()) handle_notes();
   dispatch(ready.others);
   if (!timers_.empty()) timers_.run(Clock::now());
   // What has come by now waits for the next turn, which accepts first: a callback may block.
-  if (queue_->armed() && !has_work()) more_notes_ = !queue_->prepare_wait();
+  has_work_ = has_work() || (queue.armed() && !queue.prepare_wait());
   reap();
 }
 
@@ -79,10 +80,11 @@ void Loop::handle(Signal signals) noexcept {
   if (contains(signals, Signal::kSweep)) handler_->on_sweep();
 }
 
+// Notes that are left, or that the loop's own callbacks have posted, or a shutdown that has not begun here.
 bool Loop::has_work() const noexcept { return more_notes_ || !queue_->local().empty() || must_stop(); }
 
 nanoseconds Loop::time_to_wait() noexcept {
-  if (has_work()) return nanoseconds(0);
+  if (has_work_) return nanoseconds(0);
   const Timer::TimePoint next = timers_.next();
   if (next == Timer::kNever) return nanoseconds(-1);
   return std::max(nanoseconds(0), nanoseconds(next - Clock::now()));

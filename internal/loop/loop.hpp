@@ -82,7 +82,8 @@ class Loop {
   IntrusiveList<Endpoint> closed_;
   std::array<Note, 256> notes_;  // as many as a turn takes
   std::vector<Note> local_notes_;
-  bool more_notes_ = false;
+  bool more_notes_ = false;  // the last handle_notes() has left some
+  bool has_work_ = false;    // the next turn must not sleep
   bool stopping_ = false;
 };
 
