@@ -1,0 +1,295 @@
+// A connection from its beginning until something ends it: what it is watched for, what it reads and writes, and in
+// which order. How it ends is in stream_close_test.cpp.
+#include "internal/stream/stream.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+#include <deque>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "tests/unit/stream/stream_fixture.hpp"
+
+namespace evio::internal {
+namespace {
+
+TEST_F(StreamTest, IsWatchedForInputWhenOpenedHasReturned) {
+  events_.opened = [&](Conn& conn, Output& out, Options&) {
+    EXPECT_EQ(conn, conn_);
+    EXPECT_FALSE(poller_.watches(fd_));
+    out = "welcome";
+    return Action::None;
+  };
+  run({[&] {
+    EXPECT_EQ(heard(), "welcome");
+    EXPECT_EQ(changes(), Names{"add read"});
+  }});
+}
+
+TEST_F(StreamTest, IsWatchedForRoomAloneIfOpenedHasFilledTheSocket) {
+  events_.opened = [&](Conn&, Output& out, Options&) {
+    out = much();
+    return Action::None;
+  };
+  run({[&] {
+         EXPECT_EQ(changes(), Names{"add write"});
+         say_and_report("input");  // there is no room yet
+       },
+       [&] { EXPECT_EQ(log_, Names{}) << "input waits while output does"; }, hear(much().size()),
+       [&] {
+         EXPECT_TRUE(received_ == much());
+         EXPECT_EQ(changes(), (Names{"add write", "modify read"}));
+         report();
+       },
+       [&] { EXPECT_EQ(log_, Names{"data input"}); }});
+}
+
+TEST_F(StreamTest, IsWatchedForRoomWhileOutputIsPending) {
+  events_.data = [&](Conn&, const Bytes&, Output& out) {
+    out = much();
+    return Action::None;
+  };
+  run({[&] { say_and_report("request"); },
+       [&] {
+         EXPECT_EQ(changes(), (Names{"add read", "modify write"}));
+       },
+       hear(much().size()),
+       [&] {
+         EXPECT_TRUE(received_ == much());
+         EXPECT_EQ(changes(), (Names{"add read", "modify write", "modify read"}));
+       }});
+}
+
+TEST_F(StreamTest, IsRegisteredOnceForAHundredEchoes) {
+  events_.data = [](Conn&, const Bytes& in, Output& out) {
+    out = in;
+    return Action::None;
+  };
+  std::deque<Turn> turns;
+  for (int i = 0; i != 100; ++i) {
+    turns.emplace_back([this, i] {
+      if (i != 0) {
+        EXPECT_EQ(heard(), std::to_string(i - 1));
+      }
+      say_and_report(std::to_string(i));
+    });
+  }
+  turns.emplace_back([&] {
+    EXPECT_EQ(heard(), "99");
+    EXPECT_EQ(changes(), Names{"add read"});
+  });
+  run(std::move(turns));
+}
+
+TEST_F(StreamTest, AnswersOfSeveralPiecesLeaveInOrder) {
+  const std::string large(20'000, 'l');
+  events_.data = [&](Conn&, const Bytes&, Output& out) {
+    out.append("before ").append(std::string(large)).append(" after");
+    return Action::None;
+  };
+  run({[&] { say_and_report("x"); }, [&] { EXPECT_EQ(heard(), "before " + large + " after"); }});
+}
+
+TEST_F(StreamTest, WhatFollowsPendingOutputLeavesAfterIt) {
+  events_.data = [&](Conn&, const Bytes& in, Output& out) {
+    out = in.empty() ? std::string("woken") : much();
+    return Action::None;
+  };
+  run({[&] { say_and_report("x"); }, [&] { from_elsewhere([&] { EXPECT_TRUE(conn_.wake()); }); },
+       [&] { from_elsewhere([&] { EXPECT_TRUE(conn_.send(" sent")); }); }, hear(much().size() + 10),
+       [&] { EXPECT_TRUE(received_ == much() + "woken sent"); }});
+}
+
+TEST_F(StreamTest, AWakeDoesNotWaitForPendingOutput) {
+  events_.opened = [&](Conn&, Output& out, Options&) {
+    out = much();
+    return Action::None;
+  };
+  run({[&] {
+         from_elsewhere([&] {
+           for (int i = 0; i != 3; ++i) EXPECT_TRUE(conn_.wake());
+         });
+       },
+       [&] {
+         EXPECT_EQ(log_, Names{"data "}) << "one call for all of them";
+         EXPECT_EQ(changes(), Names{"add write"});
+       }});
+}
+
+TEST_F(StreamTest, SendsOfOtherThreadsAreOneNoteAndLeaveAroundAWakesAnswer) {
+  events_.data = [](Conn&, const Bytes&, Output& out) {
+    out = "wake";
+    return Action::None;
+  };
+  run({[&] {
+         const int before = poller_.wakes();
+         from_elsewhere([&] {
+           EXPECT_TRUE(conn_.send("one two "));
+           EXPECT_TRUE(conn_.wake());
+           EXPECT_TRUE(conn_.send(" three"));
+         });
+         EXPECT_EQ(poller_.wakes(), before + 1);
+       },
+       [&] {
+         EXPECT_EQ(heard(), "one two wake three");
+         EXPECT_EQ(poller_.last_timeout(), std::chrono::nanoseconds(-1)) << "there was one note";
+         EXPECT_EQ(changes(), Names{"add read"});
+       }});
+}
+
+TEST_F(StreamTest, ACallbacksOwnSendLeavesBeforeItsOutputAndWakesNobody) {
+  events_.data = [](Conn& conn, const Bytes&, Output& out) {
+    out = "output";
+    EXPECT_TRUE(conn.send("sent "));
+    return Action::None;
+  };
+  run({[&] { say_and_report("x"); },
+       [&] {
+         EXPECT_EQ(heard(), "sent output");
+         EXPECT_EQ(changes(), Names{"add read"});
+         EXPECT_EQ(poller_.wakes(), 0);
+       }});
+}
+
+TEST_F(StreamTest, IsFoundByASweepIfItsNoteWasLost) {
+  run({[&] {
+         from_elsewhere([&] { EXPECT_TRUE(conn_.send("sent")); });
+         std::array<Note, 1> lost;
+         ASSERT_EQ(loop_.queue()->pop_bulk(lost), 1u);
+         loop_.queue()->post(Signal::kSweep);
+       },
+       [&] {
+         EXPECT_EQ(heard(), "sent");
+         loop_.queue()->post(Signal::kSweep);
+       },
+       [&] {
+         EXPECT_EQ(heard(), "");
+         EXPECT_EQ(log_, Names{});
+       }});
+}
+
+TEST_F(StreamTest, ACallbackMayDoWhatItLikesWithItsConn) {
+  Conn kept;
+  std::vector<Conn> seen;
+  events_.data = [&](Conn& conn, const Bytes& in, Output&) {
+    seen.push_back(conn);
+    if (in == "assign") conn = Conn();
+    if (in == "move") kept = std::move(conn);
+    if (in == "swap") std::swap(conn, kept);
+    return Action::None;
+  };
+  events_.closed = [&](Conn& conn, const Error&) {
+    seen.push_back(conn);
+    conn = Conn();
+    return Action::None;
+  };
+  std::deque<Turn> turns;
+  for (const char* text : {"assign", "move", "swap", "nothing"}) {
+    turns.emplace_back([this, text] { say_and_report(text); });
+  }
+  run(std::move(turns));
+  EXPECT_EQ(seen, std::vector<Conn>(5, conn_));
+  EXPECT_EQ(kept, conn_);
+}
+
+TEST_F(StreamTest, AnnouncesEachBatchOfOutput) {
+  events_.pre_write = [&] {
+    log_.emplace_back("pre_write");
+    EXPECT_EQ(heard(), "");
+  };
+  events_.data = [&](Conn&, const Bytes& in, Output& out) {
+    log_.emplace_back("data");
+    if (in == "answer") out = "answer";
+    return Action::None;
+  };
+  run({[&] { say_and_report("answer"); },
+       [&] {
+         EXPECT_EQ(heard(), "answer");
+         say_and_report("be silent");
+       },
+       [&] {
+         EXPECT_EQ(log_, (Names{"data", "pre_write", "data"}));
+       }});
+}
+
+TEST_F(StreamTest, WritesNothingThatCouldNotBeAnnounced) {
+  events_.pre_write = [] { throw std::runtime_error("no disk"); };
+  events_.data = [](Conn&, const Bytes&, Output& out) {
+    out = "answer";
+    return Action::None;
+  };
+  run({[&] { say_and_report("x"); }});
+  EXPECT_EQ(heard(), "");
+  EXPECT_EQ(server_.failures, Names{"no disk"});
+}
+
+TEST_F(StreamTest, OpenedThatThrowsClosesItAndSendsNothing) {
+  events_.opened = [&](Conn&, Output& out, Options&) -> Action {
+    out = "dropped";
+    throw std::runtime_error("not you");
+  };
+  run({[&] {
+    EXPECT_EQ(heard(), "");
+    EXPECT_TRUE(far_ended());
+    EXPECT_EQ(log_, Names{"closed: not you"});
+  }});
+  EXPECT_EQ(server_.failures, Names{});
+}
+
+TEST_F(StreamTest, DataThatThrowsClosesItWhenWhatWasSentBeforeHasLeft) {
+  events_.opened = [&](Conn&, Output& out, Options&) {
+    out = much();
+    return Action::None;
+  };
+  events_.data = [&](Conn& conn, const Bytes&, Output& out) -> Action {
+    EXPECT_TRUE(conn.send("sent"));
+    out = "dropped";
+    throw std::runtime_error("enough");
+  };
+  run({[&] { from_elsewhere([&] { EXPECT_TRUE(conn_.wake()); }); },
+       [&] {
+         EXPECT_EQ(log_, Names{}) << "its output is pending";
+         EXPECT_FALSE(conn_.send("more"));
+       },
+       hear(much().size() + 4),
+       [&] {
+         EXPECT_TRUE(received_ == much() + "sent");
+         EXPECT_TRUE(far_ended());
+         EXPECT_EQ(log_, Names{"closed: enough"});
+       }});
+}
+
+TEST_F(StreamTest, WhatHadComeBeforeAFailedRegistrationIsDelivered) {
+  make_pair();
+  say("last words");
+  poller_.refuse_next(std::errc::no_space_on_device);
+  run({[&] {
+    EXPECT_EQ(changes(), Names{"add read"});
+    EXPECT_FALSE(near_is_open());
+  }});
+  ASSERT_EQ(before_shutdown().size(), 2u);
+  EXPECT_EQ(log_[0], "data last words");
+  EXPECT_EQ(log_[1].rfind("closed: watch ", 0), 0u) << log_[1];
+}
+
+TEST_F(StreamTest, WhatHadComeBeforeAFailedWriteIsDeliveredAndNotAnswered) {
+  make_pair();
+  say("last words");
+  far_.reset();
+  events_.opened = [](Conn&, Output& out, Options&) {
+    out = "welcome";
+    return Action::None;
+  };
+  run({[&] { EXPECT_EQ(changes(), Names{}); }});
+  ASSERT_EQ(before_shutdown().size(), 2u);
+  EXPECT_EQ(log_[0], "data last words");
+  EXPECT_EQ(log_[1].rfind("closed: write ", 0), 0u) << log_[1];
+}
+
+}  // namespace
+}  // namespace evio::internal
