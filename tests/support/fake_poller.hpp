@@ -114,11 +114,11 @@ class FakePoller final : public internal::Poller {
   static bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }
 
   Turn next_turn() {
-    if (turns.empty()) {
-      if (timeouts_.size() < kMostTurns) return afterwards;
+    if (timeouts_.size() == kMostTurns) {
       std::fputs("FakePoller: this loop does not end\n", stderr);
       std::abort();
     }
+    if (turns.empty()) return afterwards;
     Turn turn = std::move(turns.front());
     turns.pop_front();
     return turn;

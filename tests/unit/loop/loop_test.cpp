@@ -246,10 +246,10 @@ TEST_F(LoopTest, WaitsForTimersWhileItDrains) {
 TEST_F(LoopTest, SignalsAreHandledOnceEachTheShutdownFirst) {
   const auto note = make("note");
   run({[&] {
-         queue().post(Signal::kTick);
+         queue().post(Signal::kSweep);
          EXPECT_EQ(poller_.wakes(), 1);
        },
-       [&] { queue().post(Signal::kSweep); },
+       [&] { queue().post(Signal::kTick); },
        [&] {
          post(note);
          queue().post(Signal::kTick);
@@ -257,7 +257,7 @@ TEST_F(LoopTest, SignalsAreHandledOnceEachTheShutdownFirst) {
          queue().post(Signal::kSweep);
          shut_down();
        }});
-  EXPECT_EQ(log_, (Names{"tick", "sweep", "shutdown", "tick", "sweep", "note request", "done?", "end"}));
+  EXPECT_EQ(log_, (Names{"sweep", "tick", "shutdown", "tick", "sweep", "note request", "done?", "end"}));
 }
 
 TEST_F(LoopTest, AHandlerMayHandleNotesItself) {
