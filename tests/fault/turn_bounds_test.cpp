@@ -171,14 +171,15 @@ TEST_P(TurnBoundsTest, AMegabyteOfPendingOutputIsWritten) {
 }
 
 TEST_P(TurnBoundsTest, SixtyFourReadsAreDiscarded) {
-  std::atomic<bool> discards{false};  // from then on: the read that brings "close" may be in the same turn
-  watch([&](const Invocation& i, long n) {
-    return discards && i.call == Call::kRead && is_socket(i.fd) && n > 0 ? 1u : 0u;
+  // From then on: the read that brings "close" may be in the same turn. The server outlives this function.
+  const auto discards = std::make_shared<std::atomic<bool>>(false);
+  watch([discards](const Invocation& i, long n) {
+    return *discards && i.call == Call::kRead && is_socket(i.fd) && n > 0 ? 1u : 0u;
   });
   Gate closed;
   Events handlers = blocking([](Conn&, const Bytes&, Output&) { return Action::Close; });
   handlers.closed = [&](Conn&, const Error&) {
-    discards = true;
+    *discards = true;
     closed.open();
     return Action::None;
   };
