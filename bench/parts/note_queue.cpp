@@ -1,4 +1,5 @@
 #include "internal/loop/note_queue.hpp"
+#include "internal/loop/endpoint.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -36,6 +37,9 @@ class Nobody final : public Endpoint {
   bool send_copy(std::string_view) override { return false; }
   bool close() override { return false; }
   void set_context(std::unique_ptr<evio::internal::Context>) override {}
+  void on_request() noexcept override {}
+  void on_flush() noexcept override {}
+  void on_adopt(RefPtr<evio::internal::NoteTarget>) noexcept override {}
 };
 
 struct Shared {

@@ -16,8 +16,8 @@ void assign(benchmark::State& state) {
   const std::string text(static_cast<std::size_t>(state.range(0)), 'x');
   for (auto _ : state) {
     out = text;
-    benchmark::DoNotOptimize(OutputAccess::text(out));
-    OutputAccess::reset(out);
+    benchmark::DoNotOptimize(OutputAccess::copied(out));
+    out.clear();
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
@@ -29,8 +29,8 @@ void append(benchmark::State& state) {
   const std::string text(64, 'x');
   for (auto _ : state) {
     for (std::int64_t i = 0; i < state.range(0); ++i) out.append(text);
-    benchmark::DoNotOptimize(OutputAccess::text(out));
-    OutputAccess::reset(out);
+    benchmark::DoNotOptimize(OutputAccess::copied(out));
+    out.clear();
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
@@ -40,8 +40,8 @@ void push_back(benchmark::State& state) {
   evio::Output out;
   for (auto _ : state) {
     for (int i = 0; i < 64; ++i) out.push_back('x');
-    benchmark::DoNotOptimize(OutputAccess::text(out));
-    OutputAccess::reset(out);
+    benchmark::DoNotOptimize(OutputAccess::copied(out));
+    out.clear();
   }
   state.SetBytesProcessed(state.iterations() * 64);
 }
@@ -55,7 +55,7 @@ void append_shared(benchmark::State& state) {
   for (auto _ : state) {
     out.append("$65536\r\n").append(value).append("\r\n");
     benchmark::DoNotOptimize(OutputAccess::gather(out, parts));
-    OutputAccess::reset(out);
+    out.clear();
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
