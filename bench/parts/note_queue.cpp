@@ -45,7 +45,7 @@ class Nobody final : public Endpoint {
 struct Shared {
   WideAwake poller;
   RefPtr<NoteQueue> queue{new NoteQueue(0, poller)};
-  RefPtr<Endpoint> endpoint{new Nobody(queue)};
+  RefPtr<evio::internal::NoteTarget> endpoint{new Nobody(queue)};
 };
 
 std::size_t drain(NoteQueue& queue) {
