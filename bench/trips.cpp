@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdio>
+#include <fstream>
 #include <future>
+#include <string>
 #include <thread>
 
 #include "evio/evio.hpp"
@@ -34,8 +36,19 @@ int connect_to(int port) {
   return ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 ? fd : -1;
 }
 
-// Lets the loop go back to its wait: what a message passes ends there.
-void settle() { ::usleep(100'000); }
+std::atomic<int> loop_thread{0};
+
+// Returns once the loop's thread sleeps, which it does in its wait alone: what a message passes ends there (proc(5)).
+void settle() {
+  const std::string path = "/proc/self/task/" + std::to_string(loop_thread) + "/stat";
+  for (;;) {
+    std::string stat;
+    std::getline(std::ifstream(path), stat);
+    const std::size_t name_end = stat.rfind(')');
+    if (name_end != std::string::npos && stat.compare(name_end, 3, ") S") == 0) return;
+    std::this_thread::yield();
+  }
+}
 
 void receive(int fd) {
   char byte = 0;
@@ -57,6 +70,7 @@ int main() {
   std::promise<evio::Conn> opened;
   evio::Events events;
   events.serving = [&](const evio::Server& server) {
+    loop_thread = ::gettid();
     serving.set_value(server);
     return evio::Action::None;
   };

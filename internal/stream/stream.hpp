@@ -53,7 +53,7 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
 
   // Its host, while it lingers: closed, but its socket still discards what arrives.
   TimePoint linger_until() const noexcept { return linger_until_; }
-  /// The time is over. True when the socket is closed; otherwise the peer gets until `next`.
+  /// Its deadline has passed. Returns true if it has closed the socket; otherwise it lingers until `next`.
   bool linger_expired(TimePoint next) noexcept;
   bool is_acknowledged() const noexcept { return unacknowledged() == 0; }
   void end_linger() noexcept;

@@ -67,7 +67,7 @@ Error Stream::take_failure() noexcept {
 void Stream::unlink() {
   EVIO_ASSERT(is_open());
   request_end(Action::Close);
-  drop_requests();  // after a failure some may be left, which come too late
+  drop_requests();  // a failed connection may have some left; they are discarded
   host_.open_.remove(*this);
   host_.server_.on_closed(loop_index());
 }
