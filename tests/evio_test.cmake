@@ -41,6 +41,8 @@ add_library(evio_test_base INTERFACE)
 target_include_directories(evio_test_base INTERFACE ${PROJECT_SOURCE_DIR})
 target_link_libraries(evio_test_base INTERFACE ${testable} GTest::gmock GTest::gtest Threads::Threads
                                                ConcurrentQueue::ConcurrentQueue)
+# The layout of internal/ depends on what the library is compiled with: _FILE_OFFSET_BITS with 32 bits.
+target_compile_definitions(evio_test_base INTERFACE $<TARGET_PROPERTY:${testable},COMPILE_DEFINITIONS>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # False as -Wrestrict is, and reported because GCC forgets of what is precompiled that it is a system header's.
   target_compile_options(evio_test_base INTERFACE -Wno-array-bounds -Wno-stringop-overread -Wno-stringop-overflow)

@@ -140,7 +140,7 @@ Client Program::connect_unix_unannounced(const std::string& name) {
 
 std::size_t Program::memory() const {
   for (const std::string& line : lines_of("/proc/" + std::to_string(pid_) + "/status")) {
-    if (line.starts_with("VmRSS:")) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
+    if (line.starts_with("VmRSS:")) return std::strtoul(line.c_str() + 6, nullptr, 10) * 1024;
   }
   return 0;
 }

@@ -143,7 +143,7 @@ TEST_F(TimerWheelTest, DoesWhatASortedMapDoes) {
   }
   nanoseconds now{0};
   for (std::uint64_t i = 0; i != static_cast<std::uint64_t>(operations); ++i) {
-    const std::size_t which = random() % kTimers;
+    const auto which = static_cast<std::size_t>(random() % kTimers);
     const auto choice = random() % 8;
     if (choice < 5) {
       // From nanoseconds to months away.
