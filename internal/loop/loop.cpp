@@ -9,29 +9,32 @@ namespace evio::internal {
 using std::chrono::nanoseconds;
 
 Loop::Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop)
-    : index_(index), stop_(stop), poller_(std::move(poller)), queue_(new NoteQueue(index, *poller_)) {}
+    : index_(index),
+      stop_(stop),
+      poller_(std::move(poller)),
+      shared_queue_(new NoteQueue(index, *poller_)),
+      queue_(*shared_queue_) {}
 
 void Loop::run(LoopHandler& handler) noexcept {
   handler_ = &handler;
-  queue_->enter_thread();
+  queue_.enter_thread();
   do {
     turn();
   } while (!stopping_ || !handler.done());
   handler.on_end();
   reap();
-  queue_->leave_thread();
+  queue_.leave_thread();
 }
 
 void Loop::turn() noexcept {
-  NoteQueue& queue = *queue_;
   const Ready ready = poller_->wait(time_to_wait());
   for (Pollable* listener : ready.listeners) listener->on_ready();
   // Notes come before the connections: what was sent before a peer's next request leaves before the answer to it.
-  if (has_work_ || queue.armed() || has_work()) handle_notes();
+  if (has_work_ || queue_.armed() || has_work()) handle_notes();
   dispatch(ready.others);
   if (!timers_.empty()) timers_.run(Clock::now());
   // What has come by now waits for the next turn, which accepts first: a callback may block.
-  has_work_ = has_work() || (queue.armed() && !queue.prepare_wait());
+  has_work_ = has_work() || (queue_.armed() && !queue_.prepare_wait());
   reap();
 }
 
@@ -47,9 +50,9 @@ void Loop::dispatch(std::span<Pollable* const> ready) noexcept {
 // What was there at the beginning, and no more: a producer that never stops must not keep the loop from its sockets.
 bool Loop::handle_notes() noexcept {
   EVIO_ASSERT(on_thread());
-  handle(queue_->take_signals());
-  local_notes_.swap(queue_->local());
-  const std::size_t count = queue_->pop_bulk(notes_);
+  handle(queue_.take_signals());
+  local_notes_.swap(queue_.local());
+  const std::size_t count = queue_.pop_bulk(notes_);
   more_notes_ = count == notes_.size();
   const bool any = count != 0 || !local_notes_.empty();
   for (Note& note : local_notes_) handle(std::move(note));
@@ -72,7 +75,7 @@ void Loop::handle(Note note) noexcept {
 
 void Loop::handle(Signal signals) noexcept {
   // The flag is set just before the signal is posted, which may still be to come.
-  if (must_stop()) {
+  if (stop_.is_set() && !stopping_) {
     stopping_ = true;
     handler_->on_shutdown();
   }
@@ -81,7 +84,9 @@ void Loop::handle(Signal signals) noexcept {
 }
 
 // Notes that are left, or that the loop's own callbacks have posted, or a shutdown that has not begun here.
-bool Loop::has_work() const noexcept { return more_notes_ || !queue_->local().empty() || must_stop(); }
+bool Loop::has_work() const noexcept {
+  return more_notes_ || !queue_.local().empty() || (stop_.is_set() && !stopping_);
+}
 
 nanoseconds Loop::time_to_wait() noexcept {
   if (has_work_) return nanoseconds(0);

@@ -40,21 +40,20 @@ class Loop {
   using Clock = Timer::Clock;
 
   Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop);
-  ~Loop() { queue_->close(); }
+  ~Loop() { queue_.close(); }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   int index() const noexcept { return index_; }
-  const RefPtr<NoteQueue>& queue() const noexcept { return queue_; }
+  const RefPtr<NoteQueue>& queue() const noexcept { return shared_queue_; }
   Poller& poller() noexcept { return *poller_; }
   TimerWheel& timers() noexcept { return timers_; }
-  bool on_thread() const noexcept { return queue_->on_loop_thread(); }
+  bool on_thread() const noexcept { return queue_.on_loop_thread(); }
 
-  /// True from a shutdown until on_shutdown() is called: nothing new is begun any more.
-  bool must_stop() const noexcept { return stop_.is_set() && !stopping_; }
+  /// From a shutdown on nothing new is begun.
+  bool shutting_down() const noexcept { return stop_.is_set(); }
   /// True from on_shutdown() on.
   bool stopping() const noexcept { return stopping_; }
-  bool shutting_down() const noexcept { return stop_.is_set(); }
 
   /// Releases the reference when the turn ends.
   void release_later(RefPtr<Endpoint> closed) noexcept { closed_.add(*closed.detach()); }
@@ -76,7 +75,8 @@ class Loop {
   const int index_;
   const StopFlag& stop_;
   std::unique_ptr<Poller> poller_;
-  RefPtr<NoteQueue> queue_;
+  const RefPtr<NoteQueue> shared_queue_;  // with the handles of its connections
+  NoteQueue& queue_;
   LoopHandler* handler_ = nullptr;
   TimerWheel timers_;
   IntrusiveList<Endpoint> closed_;

@@ -104,7 +104,6 @@ class LoopTest : public testing::Test, protected LoopHandler {
 
   void on_shutdown() noexcept override {
     EXPECT_TRUE(loop_->stopping());
-    EXPECT_FALSE(loop_->must_stop());
     log_.emplace_back("shutdown");
   }
   void on_tick() noexcept override { log_.emplace_back("tick"); }
