@@ -126,7 +126,7 @@ Stream::Step Stream::linger() {
 // read: it is reset.
 bool Stream::linger_expired(TimePoint next) noexcept {
   constexpr int kLooks = 60;  // a second apart
-  const int left = host_.loop_.stopping() ? 0 : unacknowledged();
+  const int left = unacknowledged();
   if (left != 0) {
     looks_without_progress_ =
         left == unacknowledged_ ? static_cast<std::uint8_t>(looks_without_progress_ + 1) : std::uint8_t{0};

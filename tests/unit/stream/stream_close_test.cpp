@@ -204,6 +204,21 @@ TEST_F(StreamCloseTest, LingersOnAsLongAsItsPeerAcknowledgesSomething) {
        }});
 }
 
+TEST_F(StreamCloseTest, LingersForTheWholeDrainIfItsPeerHasNotAcknowledgedEverything) {
+  make_tcp_pair();
+  close_with(std::string(kSlowlyRead, 'x'));
+  drains_ = true;
+  drain_until_ = Timer::Clock::now() + 10s;
+  const Turn later = [&] { clock_.advance(1500ms); };
+  run({[&] { say_and_report("x"); }, take_all_into_the_kernel(), [&] { server_.shut_down(); }, later, later, later,
+       [&] {
+         log_.push_back(near_is_open() ? "still open" : "cut off");
+         drains_ = false;
+       }});
+  EXPECT_EQ(log_, (Names{"closed", "shutdown", "still open"}));
+  EXPECT_FALSE(near_is_open());
+}
+
 TEST_F(StreamCloseTest, CloseOfAnotherThreadComesAfterWhatItHasSent) {
   run({[&] {
          from_elsewhere([&] {
