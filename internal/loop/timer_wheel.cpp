@@ -96,7 +96,7 @@ void TimerWheel::disarm(Timer& timer) noexcept {
   if (!timer.armed()) return;
   unlink(timer);
   --count_;
-  if (timer.due_ == next_) next_known_ = false;
+  if (count_ == 0 || timer.due_ == next_) next_known_ = false;
 }
 
 // The first slot that holds timers, and the tick with which it begins. No slot of a higher level begins before one of a

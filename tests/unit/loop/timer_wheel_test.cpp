@@ -130,6 +130,17 @@ TEST_F(TimerWheelTest, AloneATimerCostsFewWakeUps) {
   EXPECT_LE(wake_ups, 6);
 }
 
+TEST_F(TimerWheelTest, HasNoNextOnceItsLastTimerIsDisarmed) {
+  Timer& near = timer("near");
+  Timer& far = timer("far");
+  wheel_.arm(near, at(10ms));
+  wheel_.arm(far, at(1100ms));
+  wheel_.disarm(near);
+  EXPECT_LT(wheel_.next(), at(1100ms)) << "it is not in the lowest level: the beginning of its slot comes next";
+  wheel_.disarm(far);
+  EXPECT_EQ(wheel_.next(), Timer::kNever);
+}
+
 // Against the obvious: a sorted map.
 TEST_F(TimerWheelTest, DoesWhatASortedMapDoes) {
   std::mt19937_64 random(1);
