@@ -90,6 +90,7 @@ class NoteQueue final : public RefCounted {
   static constexpr std::uint32_t kClosed = 2;
   static constexpr auto kSignals = static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep);
   static constexpr std::uint32_t kProducer = 32;
+  static_assert((kSignals & (kArmed | kClosed)) == 0 && kSignals < kProducer);
 
   /// An address that no other running thread has.
   static const void* this_thread() noexcept {

@@ -92,8 +92,9 @@ void Acceptor::place(FileDescriptor fd, const SocketAddress& peer) {
     StreamHost& host = workers_[static_cast<std::size_t>(target)]->streams();
     RefPtr<NoteTarget> stream(
         new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, std::move(local), peer.to_addr(network_)));
-    // No memory for the note, or that loop has ended: the socket is closed.
-    if (!host.queue()->post({Note::Kind::kAdopt, std::move(stream)})) server_.on_closed(target);
+    if (host.queue()->post({Note::Kind::kAdopt, std::move(stream)})) return;
+    if (!server_.shutting_down()) throw std::bad_alloc();
+    server_.on_closed(target);  // that loop has ended: the socket is closed
   } catch (const std::bad_alloc&) {
     server_.on_closed(target);
     throw;

@@ -69,8 +69,10 @@ Error Engine::loop_error(int index, std::error_code code, const std::string& wha
       code, "serve " + given_ + ": loop " + std::to_string(index) + " of " + std::to_string(num_loops_) + ": " + what);
 }
 
-Error Engine::cannot_start(int index, std::error_code code) const {
+Error Engine::cannot_start(int index, std::error_code code) const try {
   return loop_error(index, code, "cannot start its thread: " + code.message() + limit_of_threads(code));
+} catch (const std::bad_alloc&) {
+  return Error(std::make_error_code(std::errc::not_enough_memory), "no memory");
 }
 
 Error Engine::make_workers(bool portable) {

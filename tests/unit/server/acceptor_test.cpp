@@ -185,16 +185,20 @@ TEST_F(AcceptorTest, GivesOtherLoopsTheirsAndWakesThem) {
   }
 }
 
-TEST_F(AcceptorTest, ClosesWhatALoopThatHasEndedDoesNotTake) {
+TEST_F(AcceptorTest, PausesWhenALoopDoesNotTakeAConnection) {
   listen(2, 1, LoadBalance::LeastConnections);
-  server_->queues[1]->close();
-  connect(3);
+  server_->queues[1]->close();  // it answers as if there were no memory for the note
+  connect(4);
   run({[&] { report(); },
        [&] {
-         // Each that was not taken counts no more, so that loop is chosen again.
          EXPECT_EQ(opened_, 1);
-         EXPECT_EQ(ended_clients(), 2);
-       }});
+         EXPECT_EQ(ended_clients(), 1);
+         EXPECT_EQ(changes(), (Names{"add accept", "remove"})) << "the others wait in the backlog";
+         clock_.advance(1s);
+       },
+       [&] { report(); },
+       // What was not taken counts no more, so that loop is chosen again.
+       [&] { EXPECT_EQ(ended_clients(), 2); }});
 }
 
 TEST_F(AcceptorTest, GoesOnAfterAnErrorOfOneConnection) {
