@@ -27,6 +27,9 @@ evio_bench_target(server-evio bench-common evio::evio)
 add_executable(server-evio-send ${EVIO_BENCH_DIR}/servers/evio_send.cpp)
 evio_bench_target(server-evio-send bench-common evio::evio)
 
+add_executable(server-evio-ways ${EVIO_BENCH_DIR}/servers/evio_ways.cpp)
+evio_bench_target(server-evio-ways bench-common evio::evio)
+
 file(GLOB EVIO_BENCH_LOAD CONFIGURE_DEPENDS ${EVIO_BENCH_DIR}/load/*.cpp)
 add_executable(bench-load ${EVIO_BENCH_LOAD})
 target_include_directories(bench-load SYSTEM PRIVATE ${CXXOPTS_INCLUDE_DIR})

@@ -84,7 +84,7 @@ class Conn {
   /// The same as send(std::string_view), but a large string is taken over, not copied.
   bool send(std::string&& x) const;
   /// The same as send(std::string_view), but large Bytes are shared, not copied.
-  bool send(const Bytes& x) const { return send_bytes(Bytes(x)); }
+  bool send(const Bytes& x) const;
   /// The same as send(std::string_view), but large Bytes are taken over, not copied.
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
 
@@ -134,6 +134,10 @@ void Conn::set_context(T value) const {
 template <class T>
 T* Conn::context() const noexcept {
   return static_cast<T*>(find_context(internal::type_id<std::remove_cv_t<T>>()));
+}
+
+inline bool Conn::send(const Bytes& x) const {
+  return x.size() < internal::kShareInRequest ? send_copy(x.view()) : send_bytes(Bytes(x));
 }
 
 inline bool Conn::send(std::string&& x) const {

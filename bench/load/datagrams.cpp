@@ -30,7 +30,7 @@ class DatagramLoad {
       : options_(options), pattern_(pattern), window_(window), result_(result), poller_(epoll_create1(EPOLL_CLOEXEC)) {
     if (poller_.get() < 0) fail("epoll_create1");
     for (int i = thread; i < options.connections; i += options.threads) {
-      sources_.push_back({connect_udp(options.port), static_cast<std::uint64_t>(i), 0, 0, false});
+      sources_.push_back({connect_udp(options.port, false), static_cast<std::uint64_t>(i), 0, 0, false});
     }
     for (Source& source : sources_) {
       epoll_event event{};

@@ -27,23 +27,32 @@ void run_ahead_of_others() {
 // exactly the same in every turn, so what it does for a message can be counted. Given its pid, ends the server.
 int run_lockstep(const Options& options) {
   const Pattern pattern;
-  std::vector<Descriptor> connections;
+  std::vector<Descriptor> connections(static_cast<std::size_t>(options.connections));
   std::vector<char> buffer(options.size);
   const auto batch = static_cast<std::uint64_t>(options.batch);
   const auto message = [&](std::uint64_t number) { return pattern.at(number, 0, options.size); };
-  const auto connection = [&](std::uint64_t number) {
-    return connections[static_cast<std::size_t>(number) % connections.size()].get();
+  const auto connection = [&](std::uint64_t number) -> Descriptor& {
+    return connections[static_cast<std::size_t>(number) % connections.size()];
+  };
+  const auto connect = [&](std::uint64_t number) {
+    connection(number) = options.udp ? connect_udp(options.port, true) : connect_tcp(options.port, number, true);
+  };
+  const auto receive = [&](std::uint64_t on, std::string_view expected) {
+    if (!receive_all(connection(on).get(), expected, buffer)) wrong_byte();
   };
   run_ahead_of_others();
-  for (int i = 0; i < options.connections; ++i) {
-    connections.push_back(connect_tcp(options.port, static_cast<std::uint64_t>(i), true));
-  }
+  for (std::uint64_t i = 0; i < connections.size(); ++i) connect(i);
+  // The server says so when it knows of a connection.
+  for (std::uint64_t i = 0; options.broadcast && i < connections.size(); ++i) receive(i, "!");
   for (std::uint64_t first = 0; first < options.messages; first += batch) {
-    for (std::uint64_t i = first; i < first + batch; ++i) send_all(connection(i), message(i));
     for (std::uint64_t i = first; i < first + batch; ++i) {
-      for (int reply = 0; reply < options.replies; ++reply) {
-        if (!receive_all(connection(i), message(i), buffer)) wrong_byte();
-      }
+      if (options.fresh) connect(i);
+      send_all(connection(i).get(), message(i));
+    }
+    for (std::uint64_t i = first; i < first + batch; ++i) {
+      for (int reply = 0; reply < options.replies; ++reply) receive(i, message(i));
+      for (std::uint64_t other = 1; options.broadcast && other < connections.size(); ++other)
+        receive(i + other, message(i));
     }
   }
   // Before the connections are closed: the server must not come to see some of that.

@@ -26,6 +26,9 @@ cxxopts::Options describe(load::Options& to) {
   add("messages", "lockstep: how many", cxxopts::value(to.messages));
   add("batch", "lockstep: messages in flight", cxxopts::value(to.batch));
   add("replies", "lockstep: how often each message comes back", cxxopts::value(to.replies));
+  add("broadcast", "lockstep: every message comes back on all connections", cxxopts::value(to.broadcast));
+  add("fresh", "lockstep: every message has a connection of its own", cxxopts::value(to.fresh));
+  add("udp", "lockstep: over UDP", cxxopts::value(to.udp));
   add("base", "idle: connections before the first reading of memory", cxxopts::value(to.base));
   add("burst-connections", "idle: how many then carry a burst", cxxopts::value(to.burst_connections));
   add("burst", "idle: bytes of a burst", cxxopts::value(to.burst));

@@ -19,6 +19,9 @@ struct Options {
   std::uint64_t messages = 0;
   int batch = 1;
   int replies = 1;
+  bool broadcast = false;
+  bool fresh = false;
+  bool udp = false;
   int base = 1000;
   int burst_connections = 0;
   std::size_t burst = 1 << 20;

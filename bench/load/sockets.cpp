@@ -62,8 +62,8 @@ Descriptor connect_tcp(int port, std::uint64_t source, bool blocking) {
   return fd;
 }
 
-Descriptor connect_udp(int port) {
-  Descriptor fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Descriptor connect_udp(int port, bool blocking) {
+  Descriptor fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0));
   if (fd.get() < 0) fail("socket");
   const sockaddr_in to = address(kLoopback, port);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) fail("connect");

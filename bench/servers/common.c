@@ -27,17 +27,21 @@ void die(const char* what) {
 }
 
 struct Options parse_options(int argc, char** argv) {
-  struct Options options = {.loops = 1, .gather = 1, .each = 1};
+  struct Options options = {.loops = 1, .gather = 1, .each = 1, .how = ""};
   for (int i = 1; i < argc; ++i) {
     if (sscanf(argv[i], "--port=%d", &options.port) == 1) continue;
     if (sscanf(argv[i], "--loops=%d", &options.loops) == 1) continue;
     if (sscanf(argv[i], "--gather=%d", &options.gather) == 1) continue;
     if (sscanf(argv[i], "--each=%d", &options.each) == 1) continue;
+    if (strncmp(argv[i], "--how=", 6) == 0) {
+      options.how = argv[i] + 6;
+      continue;
+    }
     if (strcmp(argv[i], "--udp") == 0) {
       options.udp = 1;
       continue;
     }
-    fprintf(stderr, "usage: %s [--port=N] [--loops=N] [--udp] [--gather=N] [--each=N]\n", argv[0]);
+    fprintf(stderr, "usage: %s [--port=N] [--loops=N] [--udp] [--gather=N] [--each=N] [--how=NAME]\n", argv[0]);
     exit(2);
   }
   if (options.loops < 1) options.loops = 1;

@@ -16,6 +16,7 @@ struct Options {
   int udp;
   int gather; /* the servers that answer by another thread: how many messages it takes at a time, */
   int each;   /* and how often it sends each of them */
+  const char* how; /* in which way it answers, where there are several */
 };
 
 struct Options parse_options(int argc, char** argv);

@@ -33,6 +33,23 @@ class OutputAccess {
   }
   /// Adds bytes without copying them, whatever their size.
   static void share(Output& out, Bytes bytes) { out.share(std::move(bytes)); }
+  /// Adds what is in `more`, copied or shared as it is there.
+  static void append(Output& out, const Output& more) {
+    for_each(more, [&](std::string_view piece, const Bytes* shared) {
+      if (shared != nullptr) {
+        out.share(*shared);
+      } else {
+        out.append(piece);
+      }
+    });
+  }
+  static void swap(Output& a, Output& b) noexcept {
+    std::swap(a.copied_, b.copied_);
+    std::swap(a.copied_size_, b.copied_size_);
+    std::swap(a.capacity_, b.capacity_);
+    std::swap(a.shared_size_, b.shared_size_);
+    a.shared_.swap(b.shared_);
+  }
   /// As many pieces, in order, as fit; returns how many.
   static int gather(const Output& out, std::span<iovec> parts) noexcept;
   /// Empties an Output that is_one_copy().

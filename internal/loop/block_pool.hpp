@@ -17,7 +17,7 @@ class BlockPool {
 
  public:
   static constexpr std::size_t kBlock = 256;  // bytes
-  static constexpr int kMost = 256;           // blocks
+  static constexpr int kMost = 1024;          // blocks: a broadcast to so many connections allocates nothing
 
   BlockPool() = default;
   BlockPool(const BlockPool&) = delete;

@@ -32,10 +32,17 @@ void Request::destroy() noexcept {
   ::operator delete(this);
 }
 
-void RequestList::append(RequestList more) noexcept {
-  Request** end = &first_;
-  while (*end != nullptr) end = &(*end)->next;
-  *end = std::exchange(more.first_, nullptr);
+bool Request::extend(std::string_view more) noexcept {
+  if (!pooled || !shared.empty() || more.size() > BlockPool::kBlock - sizeof(Request) - size) return false;
+  std::memcpy(data() + size, more.data(), more.size());
+  size += static_cast<std::uint32_t>(more.size());
+  return true;
+}
+
+void RequestList::forget_wakes() noexcept {
+  if (empty()) return;
+  for (Request* at = last_->next; at->after_wake = false, at != last_; at = at->next) {
+  }
 }
 
 // release, here and in add(): the loop that takes a request, or a wake, sees what was done before it. A later change by
@@ -67,13 +74,16 @@ Requests::Added Requests::add(State flag, State state) noexcept {
 }
 
 RequestList Requests::in_order(State state) noexcept {
+  RequestList list;
+  list.last_ = newest(state);
   Request* first = nullptr;
-  for (Request* at = newest(state); at != nullptr;) {
+  for (Request* at = list.last_; at != nullptr;) {
     Request* const older = std::exchange(at->next, first);
     first = at;
     at = older;
   }
-  return RequestList(first);
+  if (first != nullptr) list.last_->next = first;
+  return list;
 }
 
 // acquire, here and below: pairs with the release of those who added something.

@@ -12,7 +12,8 @@
 
 namespace evio::internal {
 
-/// Bytes that another thread sends: copied, into the memory after the object, or shared. Thread-safety: its owner's.
+/// Bytes that are sent from outside a callback's output: copied, into the memory after the object, or shared.
+/// Thread-safety: its owner's.
 struct Request {
   Request* next = nullptr;
   Bytes shared;  // empty if they were copied
@@ -23,7 +24,11 @@ struct Request {
   /// nullptr when there is no memory. The bytes are fewer than 4 GiB.
   static Request* copy(std::string_view from, BlockPool& pool) noexcept;
   static Request* share(Bytes&& bytes, BlockPool& pool) noexcept;
-  std::string_view bytes() const noexcept { return {reinterpret_cast<const char*>(this + 1), size}; }
+  std::string_view text() const noexcept {
+    return shared.empty() ? std::string_view(reinterpret_cast<const char*>(this + 1), size) : shared.view();
+  }
+  /// Adds bytes to those copied, if there is room for them in the block.
+  bool extend(std::string_view more) noexcept;
   /// Ends it; its memory goes back to the pool or, when it is not from there, to the system.
   void recycle(BlockPool::Returned& returned) noexcept {
     if (!pooled) [[unlikely]]
@@ -39,43 +44,91 @@ struct Request {
   char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
 };
 
-/// Requests, oldest first. Owns them. Thread-safety: one thread.
+/// Requests, oldest first. Owns them. A ring, so that one pointer reaches both ends. Thread-safety: one thread.
 class RequestList {
  public:
   RequestList() = default;
-  explicit RequestList(Request* first) noexcept : first_(first) {}
-  RequestList(RequestList&& other) noexcept : first_(std::exchange(other.first_, nullptr)) {}
+  RequestList(RequestList&& other) noexcept : last_(std::exchange(other.last_, nullptr)) {}
   RequestList& operator=(RequestList&& other) noexcept {
-    std::swap(first_, other.first_);
+    std::swap(last_, other.last_);
     return *this;
   }
   ~RequestList() {
     while (!empty()) pop()->destroy();
   }
 
-  bool empty() const noexcept { return first_ == nullptr; }
-  Request& front() const noexcept { return *first_; }
+  bool empty() const noexcept { return last_ == nullptr; }
+  bool is_one() const noexcept { return last_ != nullptr && last_->next == last_; }
+  Request& front() const noexcept { return *last_->next; }
+  Request& back() const noexcept { return *last_; }
   /// The oldest, which is the caller's from now on.
-  [[nodiscard]] Request* pop() noexcept { return std::exchange(first_, first_->next); }
+  [[nodiscard]] Request* pop() noexcept {
+    Request* const first = last_->next;
+    if (first == last_) {
+      last_ = nullptr;
+    } else {
+      last_->next = first->next;
+    }
+    return first;
+  }
+  /// Removes the oldest, up to `most`, as long as take(request) returns true: then it has taken that over.
+  template <class Take>
+  void take_while(int most, Take take) {
+    if (empty()) return;
+    Request* const last = std::exchange(last_, nullptr);
+    Request* at = last->next;
+    const auto keep_rest = [&] {
+      last->next = at;
+      last_ = last;
+    };
+    try {
+      for (; most != 0; --most) {
+        Request* const next = at->next;
+        if (!take(*at)) break;
+        if (at == last) return;
+        at = next;
+      }
+      keep_rest();
+    } catch (...) {
+      keep_rest();
+      throw;
+    }
+  }
+  /// Takes it over.
+  void add(Request* request) noexcept {
+    if (last_ == nullptr) {
+      request->next = request;
+    } else {
+      request->next = std::exchange(last_->next, request);
+    }
+    last_ = request;
+  }
   /// All of them go back to their loop's pool.
   void recycle(BlockPool& pool) noexcept {
     BlockPool::Returned returned(pool);
     while (!empty()) pop()->recycle(returned);
   }
-  void append(RequestList more) noexcept;
+  void append(RequestList more) noexcept {
+    if (more.empty()) return;
+    if (!empty()) std::swap(last_->next, more.last_->next);
+    last_ = std::exchange(more.last_, nullptr);
+  }
+  /// None of them is after a wake any more.
+  void forget_wakes() noexcept;
 
  private:
   friend class Requests;
-  Request* first_ = nullptr;
+  Request* last_ = nullptr;  // whose `next` is the oldest
 };
 
 /// What other threads ask of one connection: bytes to send, a wake, its end. It waits here, in the order in which it
 /// was asked for, until the loop takes it. Whoever finds nothing announced posts a note to the loop; who comes before
 /// the loop has looked only adds, so that a flood costs one note.
 ///
-/// A stack that any thread pushes onto and the loop takes whole. Nobody ever waits for anybody: what a call has added
-/// when it returns is what the loop's next look finds, wherever other threads have lost their processors meanwhile. So
-/// all sends have one order, whoever made them.
+/// A stack that any thread pushes onto and the loop takes whole. Nobody waits for a lock: what a call has added when it
+/// returns is what the loop's next look finds, wherever other threads have lost their processors meanwhile. So all
+/// sends have one order, whoever made them. A thread that is to post the note and stalls before it does delays that
+/// look, unless there is input, as long as it stalls.
 /// Thread-safety: send(), wake() and close() any thread; the rest the loop's.
 class Requests {
  public:
@@ -86,7 +139,7 @@ class Requests {
   Requests() = default;
   Requests(const Requests&) = delete;
   Requests& operator=(const Requests&) = delete;
-  ~Requests() { RequestList(newest(state_.load(std::memory_order_acquire))); }
+  ~Requests() { in_order(state_.load(std::memory_order_acquire)); }
 
   /// Takes the request over, in any case.
   [[nodiscard]] Added send(Request* request) noexcept;
@@ -105,7 +158,7 @@ class Requests {
   /// Two comparisons in one, as they stand in the way of every message.
   bool open_and_empty(const RequestList& taken) const noexcept {
     constexpr State kIrrelevant = kAnnounced | kWoken | kWokenLast;
-    return ((state_.load(std::memory_order_relaxed) & ~kIrrelevant) | reinterpret_cast<State>(taken.first_)) == 0;
+    return ((state_.load(std::memory_order_relaxed) & ~kIrrelevant) | reinterpret_cast<State>(taken.last_)) == 0;
   }
 
   struct Taken {

@@ -93,11 +93,6 @@ void Stream::apply(const Options& options) noexcept {
 // Continues with what is pending.
 Stream::Step Stream::write() {
   EVIO_ASSERT(is_open() && has_pending());
-  if (std::exchange(unflushed_, false) && !host_.call_pre_write()) {
-    drop_pending();
-    return next_step();
-  }
-  if (output_lost_) return write_failed(ENOMEM);
   std::size_t left = OutputQueue::kWriteBudget;
   while (!pending_->empty() && left != 0) {
     OutputQueue::Batch batch;
@@ -117,10 +112,11 @@ Stream::Step Stream::write() {
 // All output is handed over: Close or Detach is next. What other threads have sent before goes first, and a wake from
 // before the end still gets its call.
 Stream::Step Stream::action() {
+  if (has_sent()) return finish_callback(host_, Action::None);
   if (has_requested_output()) {
     if (continues_) return Step::kWait;
     if (requests_.has_output()) requested_.append(requests_.take_output());
-    if (!move_requested_output(host_.out_)) continue_next_turn();
+    if (!move_requested_output(host_.out_, kRequestsAtOnce)) continue_next_turn();
     return finish_callback(host_, Action::None);
   }
   if (take_last_wake()) return Step::kWake;
@@ -161,7 +157,6 @@ OutputQueue& Stream::pending() {
 void Stream::drop_pending() noexcept {
   pending_.reset();
   state_.output &= static_cast<std::uint8_t>(~kPending);
-  unflushed_ = false;
 }
 
 }  // namespace evio::internal

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "internal/loop/endpoint.hpp"
 #include "internal/loop/timer_wheel.hpp"
 #include "internal/poll/poller.hpp"
+#include "internal/stream/outbox.hpp"
 #include "internal/stream/requests.hpp"
 #include "internal/stream/transport.hpp"
 
@@ -83,7 +85,7 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   };
 
   // stream.cpp: the states
-  void run(Step step) noexcept;
+  [[gnu::noinline]] void run(Step step) noexcept;
   Step run_one(Step step);
   Step opened();
   Step write();
@@ -104,6 +106,10 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   Step first_step_slow() noexcept;
   Step read_nothing(ssize_t n);
   Step transmit_slow();
+  Step transmit_sent();
+  Step transmit_request();
+  [[gnu::noinline]] Step keep_sent_remainder(ssize_t written);
+  [[gnu::noinline]] Step transmit_all();
   Step write_output();
   Step keep_remainder(ssize_t written);
   Step next_step_slow();
@@ -131,27 +137,33 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   bool add_request(Request* request) noexcept;
   bool notify_loop(Requests::Added added) noexcept;
   bool post_note(Note::Kind kind) noexcept;
-  bool send_here(const Bytes* bytes, std::string_view copy) noexcept;
-  void take_requests() noexcept;
+  bool send_here(Bytes bytes) noexcept;
+  bool copy_here(std::string_view bytes) noexcept;
+  bool add_to_outbox(std::string_view bytes);
+  bool add_behind_requests(Request* request) noexcept;
+  void flush(Outbox::Chain chain) noexcept;
+  bool take_requests() noexcept;
   void send_requested() noexcept;
   void finish_requests() noexcept;
   void put_requested_output_first() noexcept;
-  bool move_requested_output(Output& out);
-  bool fetch_requested_output() noexcept;
-  void queue_request(BlockPool::Returned& returned) noexcept;
+  void put_sent_first();
+  bool move_requested_output(Output& out, int most);
   bool may_move_request() const noexcept;
   bool has_requested_output() const noexcept { return !requested_.empty() || requests_.has_output(); }
   bool take_due_wake() noexcept;
   bool take_last_wake() noexcept;
-  bool continue_next_turn() noexcept;
+  void continue_next_turn() noexcept;
   void drop_requests() noexcept;
+  void drop_requested() noexcept { requested_.recycle(queue().blocks()); }
   void set_context(std::unique_ptr<Context> context) override;
+  friend class StreamHost;
 
   void apply(const Options& options) noexcept;
   void enter(Stage stage) noexcept;
   bool is_open() const noexcept { return state_.stage == Stage::kOpen; }
   bool is_closing() const noexcept { return requests_.closed(); }
   bool has_pending() const noexcept { return (state_.output & kPending) != 0; }
+  bool has_sent() const noexcept { return (state_.output & kSent) != 0; }
   Action requested_action() const noexcept { return static_cast<Action>(state_.action); }
   OutputQueue& pending();
   void drop_pending() noexcept;
@@ -159,15 +171,20 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   void renew_handle() noexcept;
   bool on_loop() const noexcept { return queue().on_loop_thread(); }
 
+  // So many requests of other threads are moved before other connections get their turn.
+  static constexpr int kRequestsAtOnce = 1024;
+  static constexpr int kAllRequests = std::numeric_limits<int>::max();
+
   /// One comparison tells that a connection is open and watched for input, has no action to take and no output pending.
   struct State {
     Stage stage = Stage::kAccepted;
     Interest interest = Interest::kNone;
     std::uint8_t action = 0;  // an Action
-    std::uint8_t output = 0;  // what keeps it from being written at once: kPending, kAnnounced
+    std::uint8_t output = 0;  // what keeps it from being written at once: a combination of these
   };
   static constexpr std::uint8_t kPending = 1;    // pending_ exists
   static constexpr std::uint8_t kAnnounced = 2;  // there is a pre_write to call
+  static constexpr std::uint8_t kSent = 4;  // what is in sent_, then in requested_, leaves before a callback's output
   bool only_reads() const noexcept {
     constexpr State kReading{Stage::kOpen, Interest::kRead, 0, 0};
     return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
@@ -175,15 +192,14 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
 
   State state_;
   bool reuses_input_ = false;
-  bool peer_gone_ = false;    // its end of the stream, or an error, was read: there is nobody to linger for
-  bool unflushed_ = false;    // some of what is pending was sent by a callback: nothing has tried to write it yet
-  bool final_wake_ = false;   // a wake from before request_end() still has its data call
-  bool wake_due_ = false;     // taken from requests_, and data was not called yet
-  bool continues_ = false;    // a note to this loop about requested_ is under way
-  bool output_lost_ = false;  // for want of memory: nothing may leave any more
+  bool peer_gone_ = false;   // its end of the stream, or an error, was read: there is nobody to linger for
+  bool final_wake_ = false;  // a wake from before request_end() still has its data call
+  bool wake_due_ = false;    // taken from requests_, and data was not called yet
+  bool continues_ = false;   // a note to this loop about requested_ is under way
   std::uint8_t looks_without_progress_ = 0;
   Transport transport_;
   int unacknowledged_ = 0;  // at the last look
+  Outbox::Chain sent_;      // in the host's outbox
   Requests requests_;
   RequestList requested_;  // taken from there, and not in the output yet
   StreamHost& host_;

@@ -54,6 +54,7 @@ void StreamHost::close_acknowledged(TimePoint now) noexcept {
 }
 
 void StreamHost::end() noexcept {
+  outbox_.clear();
   while (!open_.empty()) open_.front().abandon();
   while (!lingering_.empty()) {
     Stream& stream = lingering_.front();
@@ -62,7 +63,12 @@ void StreamHost::end() noexcept {
   }
 }
 
+bool StreamHost::flush_outbox() noexcept {
+  return outbox_.flush([](NoteTarget& target, Outbox::Chain chain) { static_cast<Stream&>(target).flush(chain); });
+}
+
 void StreamHost::sweep() {
+  if (!flush_outbox()) loop_.queue()->post(Signal::kSweep);
   open_.for_each([](Stream& stream) { stream.sweep(); });
 }
 

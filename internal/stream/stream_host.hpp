@@ -54,6 +54,8 @@ class StreamHost {
   template <class Callback>
   void call_guarded(Callback callback) noexcept;
   void add_lingering(Stream& stream) noexcept;
+  /// False when others have sent meanwhile: then it is to be called again, in another turn.
+  bool flush_outbox() noexcept;
   void on_linger_timer(TimePoint now) noexcept;
   void close_acknowledged(TimePoint now) noexcept;
 
@@ -63,6 +65,8 @@ class StreamHost {
   ReadBuffer input_;
   Loop& loop_;
   ServerControl& server_;
+  Outbox outbox_;
+  Output sent_;  // to go before it: empty outside put_sent_first()
   StreamList open_;
   StreamList lingering_;  // by the time until which they do
   TimePoint drain_until_ = Timer::kNever;

@@ -47,7 +47,12 @@ Stream::Step Stream::deliver(StreamHost& host, const Bytes& in) {
 
 // Its output first, then its action.
 Stream::Step Stream::finish_callback(StreamHost& host, Action action) {
-  const Step next = transmit(host);
+  Step next = Step::kWait;
+  try {
+    next = transmit(host);
+  } catch (...) {
+    next = out_of_memory();
+  }
   if (action != Action::None) [[unlikely]]
     record(action);
   return next == Step::kWait ? next_step() : next;

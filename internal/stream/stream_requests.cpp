@@ -7,13 +7,6 @@
 #include "internal/stream/stream_host.hpp"
 
 namespace evio::internal {
-namespace {
-
-// So many are moved before other connections get their turn.
-constexpr int kRequestsAtOnce = 1024;
-
-}  // namespace
-
 // Posts the note that is needed. Where there is no memory for one, the loop looks at all its connections.
 bool Stream::notify_loop(Requests::Added added) noexcept {
   if (added == Requests::Added::kMustPost && !post_note(Note::Kind::kRequest)) queue().post(Signal::kSweep);
@@ -33,65 +26,90 @@ bool Stream::add_request(Request* request) noexcept {
 }
 
 bool Stream::send(Bytes bytes) {
-  if (on_loop()) return send_here(&bytes, {});
   if (bytes.empty()) return !is_closing();
+  if (on_loop()) return send_here(std::move(bytes));
   if (bytes.size() < kShareInRequest) return add_request(Request::copy(bytes.view(), queue().blocks()));
   return add_request(Request::share(std::move(bytes), queue().blocks()));
 }
 
-bool Stream::send_copy(std::string_view bytes) try {
-  if (on_loop()) return send_here(nullptr, bytes);
+[[gnu::flatten]] bool Stream::send_copy(std::string_view bytes) try {
   if (bytes.empty()) return !is_closing();
+  if (on_loop()) return copy_here(bytes);
   if (bytes.size() < kShareInOutput) return add_request(Request::copy(bytes, queue().blocks()));
   return add_request(Request::share(Bytes::copy(bytes), queue().blocks()));
 } catch (const std::bad_alloc&) {
   return false;
 }
 
-// In a callback of the loop's own: straight to the end of what is pending, so that it leaves before what that callback,
-// or a later one, returns; and after what other threads have sent before.
-bool Stream::send_here(const Bytes* bytes, std::string_view copy) noexcept {
-  if (is_closing() || output_lost_) return false;
-  try {
-    if (!unflushed_ && !post_note(Note::Kind::kFlush)) return false;
-    OutputQueue& output = pending();
-    unflushed_ = true;
-    if (has_requested_output() && !fetch_requested_output()) return false;
-    if (bytes != nullptr) {
-      output.add(*bytes);
-    } else {
-      output.add_copy(copy);
-    }
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
+// A callback of the loop's own sends: after what other threads have sent before, and before what that callback, or a
+// later one, returns. Small texts wait in the host's outbox, unless there are requests that they must follow.
+bool Stream::send_here(Bytes bytes) noexcept {
+  if (bytes.size() < kShareInRequest) return copy_here(bytes.view());
+  if (is_closing()) return false;
+  BytesAccess::compact(bytes);
+  return add_behind_requests(Request::share(std::move(bytes), queue().blocks()));
+}
+
+bool Stream::copy_here(std::string_view bytes) noexcept try {
+  const bool is_short = bytes.size() < kShareInOutput;
+  if (is_short && requests_.open_and_empty(requested_)) [[likely]]
+    return add_to_outbox(bytes);
+  if (is_closing()) return false;
+  if (!is_short) return add_behind_requests(Request::share(Bytes::copy(bytes), queue().blocks()));
+  return add_behind_requests(Request::copy(bytes, queue().blocks()));
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+bool Stream::add_to_outbox(std::string_view bytes) {
+  if (host_.outbox_.empty() && !post_note(Note::Kind::kFlush)) return false;
+  host_.outbox_.add(*this, sent_, bytes);
+  state_.output |= kSent;
+  return true;
+}
+
+bool Stream::add_behind_requests(Request* request) noexcept try {
+  if (request == nullptr) return false;
+  RequestList one;
+  one.add(request);
+  if (sent_.first == 0 && !add_to_outbox({})) return false;  // it is flushed with the others
+  if (requests_.has_output()) requested_.append(requests_.take_output());
+  requested_.append(std::move(one));
+  if (wake_due_) requested_.forget_wakes();
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
 }
 
 void Stream::on_flush() noexcept {
-  if (is_open()) finish_requests();
+  if (!host_.flush_outbox() && !post_note(Note::Kind::kFlush)) queue().post(Signal::kSweep);
+}
+
+// Unless that has been written with the output of a callback.
+[[gnu::flatten]] void Stream::flush(Outbox::Chain chain) noexcept {
+  if (sent_.first == chain.first && is_open()) finish_requests();
 }
 
 // In the order of the calls. What is added from here on has a note of its own: a wake gets one data call, however often
 // others repeat it.
-void Stream::on_request() noexcept {
+[[gnu::flatten]] void Stream::on_request() noexcept {
   EVIO_ASSERT(on_loop());
-  take_requests();
+  continues_ = false;
+  const bool taken = take_requests();
   send_requested();
   if (is_open() && take_due_wake()) {
     run(Step::kWake);
+    if (!taken) take_requests();  // there was a wake before: this note is about what came since
     send_requested();
   }
-  if (!is_open() || (!requested_.empty() && continue_next_turn())) return;
+  if (!is_open()) return;
+  if (!requested_.empty() || (wake_due_ && !is_closing())) return continue_next_turn();
   if (!is_closing()) return;
   request_end(Action::Close);
   finish_requests();
 }
 
-void Stream::sweep() noexcept {
-  if (unflushed_) finish_requests();
-  on_request();
-}
+void Stream::sweep() noexcept { on_request(); }
 
 // Writes what the loop has put into the output, as if a callback had returned it.
 void Stream::finish_requests() noexcept {
@@ -106,38 +124,39 @@ void Stream::finish_requests() noexcept {
 
 void Stream::send_requested() noexcept {
   if (!is_open()) return;
+  if (requested_.is_one() && may_move_request()) state_.output |= kSent;  // it may be written from where it is
   try {
-    move_requested_output(host_.out_);
+    if (!has_sent()) move_requested_output(host_.out_, kRequestsAtOnce);
   } catch (...) {
     return run(out_of_memory());
   }
-  if (!host_.out_.empty()) finish_requests();
+  if (has_sent() || !host_.out_.empty()) finish_requests();
 }
 
-// Unless some of those taken before are left.
-void Stream::take_requests() noexcept {
-  continues_ = false;
-  if (!requested_.empty() || wake_due_) return;
+// False, and nothing is taken, while a wake that was taken before is still due.
+bool Stream::take_requests() noexcept {
+  if (wake_due_) return false;
   Requests::Taken taken = requests_.take();
-  requested_ = std::move(taken.list);
+  requested_.append(std::move(taken.list));
   wake_due_ = taken.woken;
+  return true;
 }
 
-// Moves what other threads sent to the end of `out`: up to the wake that is due, if there is one, and not too much at
+// Moves what was sent to the end of `out`: up to the wake that is due, if there is one, and not more than `most` at
 // once. True when all is moved. Throws std::bad_alloc.
-bool Stream::move_requested_output(Output& out) {
+bool Stream::move_requested_output(Output& out, int most) {
   const bool up_to_wake = wake_due_ && !is_closing();
   BlockPool::Returned returned(queue().blocks());
-  for (int left = kRequestsAtOnce; left != 0 && !requested_.empty(); --left) {
-    Request& request = requested_.front();
-    if (up_to_wake && request.after_wake) break;
+  requested_.take_while(most, [&](Request& request) {
+    if (up_to_wake && request.after_wake) return false;
     if (request.shared.empty()) [[likely]] {
-      out.append(request.bytes());
+      out.append(request.text());
     } else {
       OutputAccess::share(out, request.shared);
     }
-    requested_.pop()->recycle(returned);
-  }
+    request.recycle(returned);
+    return true;
+  });
   return requested_.empty();
 }
 
@@ -158,55 +177,31 @@ bool Stream::take_last_wake() noexcept {
   return std::exchange(final_wake_, false) && (std::exchange(wake_due_, false) || requests_.take_wake());
 }
 
-// The loop looks at the requests again on its next turn. False when there is no memory for the note.
-bool Stream::continue_next_turn() noexcept {
-  continues_ = continues_ || post_note(Note::Kind::kRequest);
-  return continues_;
+// The loop looks at the requests again on its next turn.
+void Stream::continue_next_turn() noexcept {
+  if (!std::exchange(continues_, true) && !post_note(Note::Kind::kRequest)) queue().post(Signal::kSweep);
 }
 
 // Before a data call: what it returns leaves after what other threads have sent, up to the wake that is due.
 void Stream::put_requested_output_first() noexcept {
-  if (!wake_due_) {
-    Requests::Taken taken = requests_.take();
-    requested_.append(std::move(taken.list));
-    wake_due_ = taken.woken;
-  }
-  if (!may_move_request()) return;
-  try {
-    pending();
-  } catch (const std::bad_alloc&) {
-    return;  // they go when their note comes: late, but not lost
-  }
-  unflushed_ = true;
-  BlockPool::Returned returned(queue().blocks());
-  while (!output_lost_ && may_move_request()) queue_request(returned);
+  take_requests();
+  if (may_move_request()) state_.output |= kSent;
 }
 
-// All of it, also what was sent after a wake. False when there is no memory for that.
-bool Stream::fetch_requested_output() noexcept {
-  requested_.append(requests_.take_output());
-  BlockPool::Returned returned(queue().blocks());
-  while (!output_lost_ && !requested_.empty()) queue_request(returned);
-  return !output_lost_;
-}
-
-// Other threads were told that it is sent: if there is no memory for it, nothing may leave any more.
-void Stream::queue_request(BlockPool::Returned& returned) noexcept {
-  const Request& request = requested_.front();
-  try {
-    if (request.shared.empty()) {
-      pending_->add_copy(request.bytes());
-    } else {
-      pending_->add(request.shared);
-    }
-    requested_.pop()->recycle(returned);
-  } catch (const std::bad_alloc&) {
-    output_lost_ = true;
-  }
+// Moves what was sent to the head of the callback's output. Throws std::bad_alloc.
+void Stream::put_sent_first() {
+  Output& out = host_.out_;
+  Output& sent = host_.sent_;
+  host_.outbox_.for_each(std::exchange(sent_, {}), [&](std::string_view text) { sent.append(text); });
+  state_.output &= static_cast<std::uint8_t>(~kSent);
+  move_requested_output(sent, kAllRequests);
+  OutputAccess::append(sent, out);
+  OutputAccess::swap(sent, out);
+  sent.clear();
 }
 
 void Stream::drop_requests() noexcept {
-  requested_.recycle(queue().blocks());
+  drop_requested();
   requests_.take_output().recycle(queue().blocks());
 }
 

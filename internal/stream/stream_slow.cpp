@@ -52,9 +52,27 @@ Stream::Step Stream::read_nothing(ssize_t n) {
   return next_step();
 }
 
-// Output in several pieces, after output that is pending, or announced by pre_write.
+// Output in several pieces, after output that is pending or was sent before, or announced by pre_write. What a callback
+// of the loop has sent, and nothing else, is as common as all the others together.
 Stream::Step Stream::transmit_slow() {
+  if (state_.output == kSent && host_.out_.empty()) {
+    if (requested_.empty() && host_.outbox_.is_one_text(sent_)) return transmit_sent();
+    if (requested_.is_one() && sent_.first == 0) return transmit_request();
+  }
+  return transmit_all();
+}
+
+Stream::Step Stream::transmit_all() {
   Output& out = host_.out_;
+  if (has_sent()) {
+    try {
+      put_sent_first();
+    } catch (const std::bad_alloc&) {
+      host_.sent_.clear();
+      out.clear();
+      return write_failed(ENOMEM);  // the senders were told that it is sent: nothing may leave any more
+    }
+  }
   if (out.empty()) return Step::kWait;
   if (!host_.call_pre_write()) {
     out.clear();
@@ -63,9 +81,40 @@ Stream::Step Stream::transmit_slow() {
   if (has_pending()) {
     pending().append(out, 0);
     out.clear();
-    return std::exchange(unflushed_, false) ? Step::kWrite : Step::kWait;
+    return Step::kWait;
   }
   return write_output();
+}
+
+// Nothing but one text in the outbox: it is written from there.
+Stream::Step Stream::transmit_sent() {
+  const std::string_view text = host_.outbox_.first_text(sent_);
+  const ssize_t n = transport_.write_once(text.data(), text.size());
+  if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
+    return keep_sent_remainder(n);
+  sent_ = {};
+  state_.output = 0;
+  return Step::kWait;
+}
+
+// Nothing but one request: its text is written from where it is.
+Stream::Step Stream::transmit_request() {
+  EVIO_ASSERT(may_move_request());
+  const std::string_view text = requested_.front().text();
+  const ssize_t n = transport_.write_once(text.data(), text.size());
+  if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
+    return keep_sent_remainder(n);
+  BlockPool::Returned returned(queue().blocks());
+  requested_.pop()->recycle(returned);
+  state_.output = 0;
+  return Step::kWait;
+}
+
+Stream::Step Stream::keep_sent_remainder(ssize_t written) {
+  const int err = errno;
+  put_sent_first();
+  errno = err;
+  return keep_remainder(written);
 }
 
 Stream::Step Stream::write_output() {
@@ -90,11 +139,7 @@ Stream::Step Stream::keep_remainder(ssize_t written) {
 }
 
 Stream::Step Stream::next_step_slow() {
-  if (has_pending()) {
-    if (unflushed_) return Step::kWrite;
-  } else if (requested_action() != Action::None) {
-    return Step::kAction;
-  }
+  if (!has_pending() && requested_action() != Action::None) return Step::kAction;
   return update_interest();
 }
 

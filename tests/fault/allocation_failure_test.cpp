@@ -356,6 +356,22 @@ TEST_P(LostNoteTest, ASendBehindThoseOfOtherThreadsLeavesNoGap) {
 }
 
 // A producer that the queue has made by half would never take a note again.
+TEST_P(LostNoteTest, AShutdownHoldsThoughTheOutputOfItsCallCannotBeKept) {
+  Events handlers = events();
+  handlers.data = [](Conn&, const Bytes&, Output& out) {
+    out = std::string(20'000'000, 'x');  // more than a socket takes
+    failed = before = 0;
+    failures = 1;
+    may_fail = true;
+    return Action::Shutdown;
+  };
+  TestServer server(handlers, address());
+  Client client = server.connect();
+  client.send_all("go");
+  EXPECT_FALSE(server.wait());
+  EXPECT_EQ(failed, 1);
+}
+
 TEST_P(LostNoteTest, AThreadCanSendOnceThereIsMemory) {
   Conn conn;
   Counter opened;

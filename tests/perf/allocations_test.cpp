@@ -31,6 +31,10 @@ class AllocationsTest : public ModeTest {
     return client.receive_all();
   }
 
+  void expect_from_all(std::string_view text) {
+    for (Client& client : clients_) ASSERT_EQ(client.receive(text.size()), text);
+  }
+
   /// How many allocations it takes to answer `request` a thousand times on each of the connections, when all of them
   /// have had it answered before.
   std::uint64_t allocations_for(std::string_view request, std::size_t size_of_answer) {
@@ -80,6 +84,36 @@ TEST_P(AllocationsTest, NoneForAnEcho) {
   handlers.data = echo;
   serve(handlers);
   EXPECT_EQ(allocations_for("hello\n", 6), 0U);
+}
+
+TEST_P(AllocationsTest, NoneForASendInItsOwnCallback) {
+  Events handlers;
+  handlers.data = [](Conn& conn, const Bytes& in, Output&) {
+    conn.send(in);
+    return Action::None;
+  };
+  serve(handlers);
+  EXPECT_EQ(allocations_for("hello", 5), 0u);
+}
+
+TEST_P(AllocationsTest, NoneForABroadcastOfACallback) {
+  std::vector<Conn> everybody;
+  Events handlers;
+  handlers.opened = [&](Conn& conn, Output& out, Options&) {
+    everybody.push_back(conn);
+    out = "!";
+    return Action::None;
+  };
+  // Once for each message of the first: how many others are there in the same turn depends on scheduling.
+  handlers.data = [&](Conn& from, const Bytes& in, Output&) {
+    for (const Conn& conn : everybody) {
+      if (from == everybody.front()) conn.send(in);
+    }
+    return Action::None;
+  };
+  serve(handlers);
+  expect_from_all("!");
+  EXPECT_EQ(allocations_for("hello", 5), 0u);
 }
 
 TEST_P(AllocationsTest, NoneForAnHttpRequest) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "evio/detail/share_policy.hpp"
@@ -15,6 +16,7 @@
 #include "internal/buffer/bytes_access.hpp"
 #include "internal/buffer/output_access.hpp"
 #include "internal/buffer/output_queue.hpp"
+#include "internal/loop/block_pool.hpp"
 #include "tests/perf/allocations.hpp"
 #include "tests/support/datagram_fixture.hpp"
 #include "tests/support/fixture.hpp"
@@ -285,6 +287,31 @@ class MemoryKeptByLoopTest : public ModeTest {};
 EVIO_INSTANTIATE(MemoryKeptByLoopTest, modes_of({1}));
 
 // Its output, after a call whose large `out` did not leave.
+// A flood of short texts from another thread: their memory goes back to the pool one by one, or all at once.
+TEST(MemoryKeptByBlockPoolTest, OfAFlood) {
+  using internal::BlockPool;
+  constexpr int kBlocks = 10'000;
+  for (const int at_once : {1, 100, kBlocks}) {
+    SCOPED_TRACE(at_once);
+    BlockPool pool;
+    const Growth growth;
+    std::vector<void*> blocks;
+    std::thread([&] {
+      for (int i = 0; i != kBlocks; ++i) blocks.push_back(pool.get());
+    }).join();
+    while (!blocks.empty()) {
+      BlockPool::Returned returned(pool);
+      for (int i = 0; i != at_once; ++i) {
+        returned.add(blocks.back());
+        blocks.pop_back();
+      }
+    }
+    blocks.shrink_to_fit();
+    EXPECT_GT(growth.bytes(), 0u) << "some is kept";
+    EXPECT_LE(growth.bytes(), 2 * BlockPool::kMost * (BlockPool::kBlock + 16)) << "and no more";
+  }
+}
+
 TEST_P(MemoryKeptByLoopTest, OfAnswersThatNeverLeave) {
   Events handlers = events();
   handlers.data = [](Conn& conn, std::string_view in, Output& out) {

@@ -28,7 +28,7 @@ class RequestsTest : public testing::Test {
     for (; !list.empty(); list.pop()->recycle(returned)) {
       const Request& request = list.front();
       text += request.after_wake ? "|" : "";
-      text += request.shared.empty() ? request.bytes() : request.shared.view();
+      text += request.text();
     }
     return text;
   }
@@ -141,7 +141,7 @@ TEST_F(RequestsTest, LoseNothingOfManyThreadsAndKeepTheOrderOfEach) {
     BlockPool::Returned returned(pool_);
     for (; !taken.list.empty(); taken.list.pop()->recycle(returned)) {
       std::array<std::uint32_t, 2> content{};
-      std::memcpy(content.data(), taken.list.front().bytes().data(), sizeof content);
+      std::memcpy(content.data(), taken.list.front().text().data(), sizeof content);
       in_order = in_order && content[1] == next.at(content[0])++;
     }
     wakes += taken.woken ? 1 : 0;

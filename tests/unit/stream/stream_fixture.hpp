@@ -186,9 +186,16 @@ class StreamTest : public testing::Test, protected LoopHandler {
   bool done() noexcept override { return !drains_ || host_.empty(); }
   void on_end() noexcept override { host_.end(); }
 
+  // Reported beside the stream, it stands for another connection: what its callback does.
+  struct Other : Pollable {
+    void on_ready() noexcept override { act(); }
+    std::function<void()> act;
+  };
+
   static std::string much() { return std::string(1'000'000, 'x'); }  // more than a socket takes
 
   test::FakeClock clock_;
+  Other other_;
   Names log_;
   Events events_;
   StopFlag stop_;

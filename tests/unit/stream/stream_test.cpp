@@ -156,6 +156,68 @@ TEST_F(StreamTest, ACallbacksOwnSendLeavesBeforeItsOutputAndWakesNobody) {
        }});
 }
 
+// Readiness may be stale: something earlier in the turn may have read everything.
+TEST_F(StreamTest, WhatIsTakenBeforeAReadThatFindsNothingLeavesWithItsNote) {
+  other_.act = [&] { from_elsewhere([&] { EXPECT_TRUE(conn_.send("x")); }); };
+  run({[&] {
+         poller_.report(other_);
+         report();
+       },
+       [] {}, [&] { EXPECT_EQ(heard(), "x"); }});
+}
+
+TEST_F(StreamTest, WhatACallbackSendsToSeveralLeavesInTheOrderOfTheirSends) {
+  const std::string large(20'000, 'l');
+  const std::string middle(2'000, 'm');
+  events_.data = [&](Conn& conn, const Bytes&, Output& out) {
+    out = "output";
+    conn.send("a,");
+    conn.send(Bytes(middle));
+    conn.send(std::string_view("b,"));
+    conn.send(large);
+    from_elsewhere([&] { EXPECT_TRUE(conn.send("elsewhere,")); });
+    conn.send("c,");
+    return Action::None;
+  };
+  run({[&] { say_and_report("x"); }, [&] { EXPECT_EQ(heard(), "a," + middle + "b," + large + "elsewhere,c,output"); }});
+}
+
+// Its place behind the one conflicts with its place before the other: what the loop's own callback sends has to leave
+// before the output of that callback.
+TEST_F(StreamTest, ACallbacksOwnSendPullsWhatWasSentBehindAWakeForward) {
+  other_.act = [&] {
+    from_elsewhere([&] {
+      EXPECT_TRUE(conn_.wake());
+      EXPECT_TRUE(conn_.send("behind the wake,"));
+    });
+  };
+  events_.data = [](Conn& conn, const Bytes& in, Output& out) {
+    out = in.empty() ? "woken," : "output,";
+    if (!in.empty()) conn.send("own,");
+    return Action::None;
+  };
+  run({[&] {
+         poller_.report(other_);
+         say_and_report("x");
+       },
+       [] {}, [&] { EXPECT_EQ(heard(), "behind the wake,own,output,woken,"); }});
+}
+
+TEST_F(StreamTest, WhatIsSentFromOutsideItsCallbacksLeavesInOneWrite) {
+  other_.act = [&] {
+    EXPECT_TRUE(conn_.send("one,"));
+    EXPECT_TRUE(conn_.send(""));
+    EXPECT_TRUE(conn_.send("two,"));
+    from_elsewhere([&] { EXPECT_TRUE(conn_.send("three,")); });
+  };
+  run({[&] { poller_.report(other_); },
+       [&] {
+         EXPECT_EQ(heard(), "") << "its turn is not over";
+         EXPECT_EQ(poller_.last_timeout(), std::chrono::nanoseconds(0));
+       },
+       [&] { EXPECT_EQ(heard(), "one,two,three,"); }});
+}
+
 TEST_F(StreamTest, IsFoundByASweepIfItsNoteWasLost) {
   run({[&] {
          from_elsewhere([&] { EXPECT_TRUE(conn_.send("sent")); });

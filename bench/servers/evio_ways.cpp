@@ -1,0 +1,92 @@
+// The ways to answer that are not the shortest one: --how names it.
+#include <evio/evio.hpp>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common.h"
+
+namespace {
+
+using evio::Action;
+using evio::Bytes;
+using evio::Conn;
+using evio::Events;
+using evio::Output;
+
+// Each is one loop's: that of the only thread.
+std::vector<Conn> everybody;
+
+void answer_by_send(Events& events) {
+  events.data = [](Conn& conn, const Bytes& in, Output&) {
+    conn.send(in);
+    return Action::None;
+  };
+}
+
+// To all connections, of which this is one.
+void broadcast(Events& events) {
+  events.opened = [](Conn& conn, Output& out, evio::Options&) {
+    everybody.push_back(conn);
+    out = "!";
+    return Action::None;
+  };
+  events.data = [](Conn&, const Bytes& in, Output&) {
+    for (const Conn& conn : everybody) conn.send(in);
+    return Action::None;
+  };
+}
+
+void reuse_the_input_buffer(Events& events) {
+  events.opened = [](Conn&, Output&, evio::Options& options) {
+    options.reuse_input_buffer = true;
+    return Action::None;
+  };
+  events.data = [](Conn&, const Bytes& in, Output& out) {
+    out = in;
+    return Action::None;
+  };
+}
+
+// A message may come in parts: what is left of one waits in the connection's context.
+void feed_a_stream(Events& events) {
+  events.opened = [](Conn& conn, Output&, evio::Options&) {
+    conn.set_context(evio::InputStream());
+    return Action::None;
+  };
+  events.data = [](Conn& conn, const Bytes& in, Output& out) {
+    constexpr std::size_t kMessage = 6;
+    conn.context<evio::InputStream>()->feed(in, [&](const Bytes& all) -> std::size_t {
+      if (all.size() < kMessage) return 0;
+      out += all.substr(0, kMessage);
+      return kMessage;
+    });
+    return Action::None;
+  };
+}
+
+const std::map<std::string, void (*)(Events&)> kWays = {
+    {"send", answer_by_send}, {"broadcast", broadcast}, {"reuse", reuse_the_input_buffer}, {"feed", feed_a_stream}};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = parse_options(argc, argv);
+  Events events;
+  const auto way = kWays.find(options.how);
+  if (way == kWays.end()) {
+    std::cerr << "--how: send, broadcast, reuse or feed\n";
+    return 2;
+  }
+  way->second(events);
+  events.serving = [](const evio::Server& server) {
+    announce(server.addrs().front().port());
+    return Action::None;
+  };
+  if (auto error = evio::serve(events, "tcp4://127.0.0.1:" + std::to_string(options.port))) {
+    std::cerr << error.message() << '\n';
+    return 1;
+  }
+}
