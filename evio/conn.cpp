@@ -22,7 +22,7 @@ bool Conn::close() const { return endpoint_ != nullptr && endpoint_->close(); }
 bool Conn::send_copy(std::string_view x) const { return endpoint_ != nullptr && endpoint_->send_copy(x); }
 
 bool Conn::send_bytes(Bytes x) const {
-  // Borrowed bytes are valid only during the current callback, and may be sent later than that.
+  // Unowned bytes are valid only during the current callback, and may be sent later than that.
   if (internal::BytesAccess::is_unowned(x)) return send_copy(x);
   return endpoint_ != nullptr && endpoint_->send(std::move(x));
 }

@@ -80,14 +80,14 @@ Bytes InputStream::join(const Bytes& packet) {
   return view_into(*buffer_, buffer_->data() + used_ - size, size);
 }
 
-// Copies borrowed bytes, and those that would keep a large storage alive (share_policy.hpp). The work stays linear:
+// Copies unowned bytes, and those that would keep a large storage alive (share_policy.hpp). The work stays linear:
 // each byte is copied once out of its packet. The stream's own storage starts at least half full and is copied only
 // when less than a quarter of it is unread, so at least as many bytes have been consumed from it as are copied.
 void InputStream::keep(const Bytes& rest) {
   if (rest.empty()) return forget();
   Bytes kept = rest;
-  const bool borrowed = BytesAccess::storage(rest) == nullptr || BytesAccess::is_unowned(rest);
-  if (borrowed || has_own_storage(rest.size())) {
+  const bool unowned = BytesAccess::storage(rest) == nullptr || BytesAccess::is_unowned(rest);
+  if (unowned || has_own_storage(rest.size())) {
     kept = Bytes::copy(rest.view());
   } else {
     BytesAccess::compact(kept);

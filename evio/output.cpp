@@ -26,7 +26,7 @@ Output& Output::append_slow(std::string_view x) {
 }
 
 void Output::grow(std::size_t more) {
-  constexpr std::size_t kFirst = 64;  // small: each short send from another thread allocates a buffer of its own
+  constexpr std::size_t kFirst = 64;
   if (more > static_cast<std::size_t>(-1) / 2 - copied_size_) throw std::length_error("evio::Output is too long");
   const std::size_t capacity = std::max({kFirst, copied_size_ + more, 2 * capacity_});
   // realloc(3) moves a large buffer by remapping its pages, without copying them.

@@ -18,8 +18,8 @@ class RefCounted {
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
 
   // acq_rel: every use of the object happens before dispose().
-  void release(std::uint32_t count = 1) noexcept {
-    if (references_.fetch_sub(count, std::memory_order_acq_rel) == count) dispose();
+  void release() noexcept {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) dispose();
   }
 
   // acquire, paired with release(): all other threads have finished reading before the caller overwrites the bytes.

@@ -18,12 +18,14 @@
 #include <cerrno>
 #include <system_error>
 
-/// Each system call the library makes, once. They answer as the C library does (-1 and errno), with EINTR retried
-/// wherever the call can be repeated, and are called by their plain names, so that tests inject faults with the
-/// linker's --wrap. The descriptors they make are above 2, except open()'s. Thread-safety: as the system calls'.
+/// The system calls on descriptors, files and sockets, each once. They answer as the C library does (-1 and errno),
+/// with EINTR retried wherever the call can be repeated, and are called by their plain names, so that tests inject
+/// faults with the linker's --wrap. The descriptors they make are above 2, except open()'s. Thread-safety: as the
+/// system calls'.
 namespace evio::internal::sys {
 
 inline std::error_code last_error() { return {errno, std::system_category()}; }
+inline bool would_block(int err) { return err == EAGAIN || err == EWOULDBLOCK; }
 
 template <class Call>
 auto retried(Call call) {

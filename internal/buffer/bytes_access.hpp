@@ -12,12 +12,6 @@ class BytesAccess {
   static Bytes make(const char* data, std::size_t size, RefPtr<Storage> storage) noexcept {
     return Bytes(data, size, storage.detach());
   }
-  /// Gives up the reference to the storage; the Bytes are empty then.
-  static Storage* detach(Bytes& bytes) noexcept {
-    bytes.data_ = nullptr;
-    bytes.size_ = 0;
-    return std::exchange(bytes.storage_, nullptr);
-  }
   /// Another range of the same storage.
   static void set_range(Bytes& bytes, const char* data, std::size_t size) noexcept {
     bytes.data_ = data;
@@ -31,7 +25,7 @@ class BytesAccess {
   static bool is_unowned(const Bytes& bytes) noexcept;
 
   /// For bytes that are kept: where they are a small part of their storage (evio/detail/share_policy.hpp), moves them
-  /// to one of their own. Where there is no memory for that they stay where they are, as lent ones do.
+  /// to one of their own. Where there is no memory for that they stay where they are, as unowned ones do.
   static void compact(Bytes& bytes) noexcept {
     if (bytes.storage_ != nullptr && !is_worth_sharing(bytes.size_, bytes.storage_->capacity())) move_out(bytes);
   }

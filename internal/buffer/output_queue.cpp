@@ -1,7 +1,6 @@
 #include "internal/buffer/output_queue.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <iterator>
 #include <new>

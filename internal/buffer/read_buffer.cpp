@@ -1,7 +1,6 @@
 #include "internal/buffer/read_buffer.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace evio::internal {
 

@@ -43,7 +43,7 @@ class Datagram final : public Endpoint {
         socket_(&socket) {}
 
   bool wake() override { return false; }
-  /// Sends at once, from the calling thread: only so it can say whether that was possible.
+  /// Sends at once, from the calling thread: only then can it say whether that was possible.
   bool send(Bytes bytes) override { return send_copy(bytes.view()); }
   bool send_copy(std::string_view bytes) override;
   bool close() override { return false; }

@@ -113,7 +113,7 @@ Sent DatagramSocket::answer() noexcept {
     }
     if (count == 0) break;
     const int sent = sys::sendmmsg(fd(), answers.data(), count, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (sent < 0 && sys::would_block(errno)) {
       blocked_ = true;
       return Sent::kBlocked;
     }

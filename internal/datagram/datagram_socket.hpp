@@ -2,7 +2,6 @@
 
 #include <array>
 #include <memory>
-#include <span>
 
 #include "evio/output.hpp"
 #include "internal/buffer/buffer.hpp"
@@ -54,7 +53,7 @@ class DatagramSocket {
   bool has_answers() const noexcept;
   /// Forgets the answers there are.
   void drop_answers() noexcept;
-  /// Sends what answers there are, in order, and makes room for the next batch when that is all. kBlocked: later.
+  /// Sends the answers there are, in order. kBlocked: the rest later.
   Sent answer() noexcept;
   bool blocked() const noexcept { return blocked_; }
   /// The batch is finished: input that nobody kept is read into again.
@@ -64,7 +63,7 @@ class DatagramSocket {
   bool send(const msghdr& message) noexcept;
 
  private:
-  // The largest datagram there is, and a byte more so that it is seen to be whole.
+  // More than the largest datagram there is: 65,507 bytes over IPv4, 65,527 over IPv6.
   static constexpr std::size_t kLargest = 64 * 1024;
 
   // As many pieces as an Output of that size can have: shared ones, and copied bytes in between.

@@ -28,8 +28,6 @@ class Timer : private TimerLink {
   Timer& operator=(const Timer&) = delete;
 
   bool armed() const noexcept { return next != nullptr; }
-  /// When it is due; kNever while it is not armed.
-  TimePoint due() const noexcept { return armed() ? due_ : kNever; }
 
  protected:
   ~Timer() { EVIO_ASSERT(!armed()); }

@@ -107,7 +107,7 @@ Error Listener::open_all(const AddressSpec& spec, std::span<const SocketAddress>
     const auto port = htons(static_cast<std::uint16_t>(sockets_.empty() ? spec.port : addr().port()));
     (address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = port;
     auto err = open_group(spec, address, reuse_port_ ? loops : 1);
-    // A name may have an address that this machine has not, as ::1 where IPv6 is off.
+    // A name may have an address that this machine does not have, such as ::1 where IPv6 is off.
     const bool absent = err.code() == std::errc::address_not_available || is_family_absent(err.code());
     if (absent && addresses.size() > 1) {
       if (!first) first = std::move(err);

@@ -18,12 +18,11 @@ class ListenerSet {
   /// Opens all or none. An error names the address.
   Error open(std::span<const AddressSpec> specs, int loops);
   std::vector<Listener>& all() noexcept { return listeners_; }
-  const std::vector<Listener>& all() const noexcept { return listeners_; }
 
   /// Stops listening: connecting fails from now on, also where a forked child has a copy of the socket, and the paths
   /// of unix sockets are free. Does nothing when that is done already.
   void refuse_newcomers() noexcept;
-  /// A loop watches the sockets no more; it says so once. The last one closes them.
+  /// A loop has stopped watching the sockets; it says so once. The last one closes them.
   void leave() noexcept;
 
  private:

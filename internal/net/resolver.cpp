@@ -7,7 +7,6 @@
 
 #include "internal/base/file_descriptor.hpp"
 #include "internal/base/syscalls.hpp"
-#include "internal/net/address_hint.hpp"
 
 namespace evio::internal {
 namespace {

@@ -113,7 +113,7 @@ Error clear_path(const AddressSpec& spec, const std::string& path) {
     case ENOENT:  // its server has just ended
       return {};
     case 0:
-    case EPERM:  // as 0 a datagram socket, connected to another
+    case EPERM:  // also a datagram socket: one that is connected to another peer
     case EPROTOTYPE:
       return in_use(spec, "the socket is in use");
     default:

@@ -65,7 +65,7 @@ bool Acceptor::accept_one() {
   SocketAddress peer;
   FileDescriptor fd(sys::accept4(fd_, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd.valid()) {
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+    if (sys::would_block(errno)) return false;
     if (concerns_one_connection(errno)) return true;
     pause();  // EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else must not become a busy loop
     return false;

@@ -29,7 +29,7 @@ class Acceptor final : public Pollable {
   /// Watches the socket.
   std::error_code start();
   void on_ready() noexcept override;
-  /// Watches it no more.
+  /// Stops watching it.
   void stop() noexcept;
 
  private:

@@ -2,8 +2,8 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <system_error>
-#include <thread>
 
 #include "internal/base/resource_limit.hpp"
 #include "internal/net/address_spec.hpp"

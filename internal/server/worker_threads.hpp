@@ -9,8 +9,8 @@
 
 namespace evio::internal {
 
-/// The threads of a server's workers, but the first. They wait for go(); without it they end and have run nothing.
-/// Thread-safety: the thread that made it.
+/// The threads of all of a server's workers but the first. They wait for go(); without it they end and have run
+/// nothing. Thread-safety: the thread that made it.
 class WorkerThreads {
  public:
   WorkerThreads() = default;

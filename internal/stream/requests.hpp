@@ -122,8 +122,8 @@ class RequestList {
 };
 
 /// What other threads ask of one connection: bytes to send, a wake, its end. It waits here, in the order in which it
-/// was asked for, until the loop takes it. Whoever finds nothing announced posts a note to the loop; who comes before
-/// the loop has looked only adds, so that a flood costs one note.
+/// was asked for, until the loop takes it. Whoever finds nothing announced posts a note to the loop; anyone who comes
+/// before the loop has looked only adds, so that a flood costs one note.
 ///
 /// A stack that any thread pushes onto and the loop takes whole. Nobody waits for a lock: what a call has added when it
 /// returns is what the loop's next look finds, wherever other threads have lost their processors meanwhile. So all
@@ -149,7 +149,7 @@ class Requests {
   /// True once nothing is taken any more: after close() or refuse().
   /// relaxed: what close() promises holds for those who know that it was called.
   bool closed() const noexcept { return (state_.load(std::memory_order_relaxed) & kClosed) != 0; }
-  /// The loop asks for nothing: from now on everything is refused.
+  /// The loop closes it: from now on everything is refused.
   void refuse() noexcept { state_.fetch_or(kClosed, std::memory_order_relaxed); }
 
   /// True while there are bytes to send. relaxed: as for closed().
@@ -170,7 +170,7 @@ class Requests {
   Taken take() noexcept;
   /// What there is to send. What else there is, and the note, stay.
   RequestList take_output() noexcept;
-  /// True when a wake is left, which it is no more.
+  /// Takes the wake that is left. True if there was one.
   bool take_wake() noexcept;
 
  private:

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "internal/base/exception_error.hpp"
+#include "internal/base/syscalls.hpp"
 #include "internal/stream/stream_host.hpp"
 
 namespace evio::internal {
@@ -79,8 +79,7 @@ Stream::Step Stream::opened() {
 
 void Stream::apply(const Options& options) noexcept {
   reuses_input_ = options.reuse_input_buffer;
-  const bool is_unix = remote().port() == 0;
-  if (options.tcp_keep_alive.count() <= 0 || is_unix) return;
+  if (options.tcp_keep_alive.count() <= 0 || is_unix()) return;
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(options.tcp_keep_alive).count();
   constexpr int kLongest = 32767;  // tcp(7): the kernel's MAX_TCP_KEEPIDLE
   const int period = seconds < kLongest ? static_cast<int>(seconds) : kLongest;
@@ -98,7 +97,7 @@ Stream::Step Stream::write() {
     OutputQueue::Batch batch;
     pending_->gather(batch);
     const ssize_t n = transport_.write(batch.span());
-    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return write_failed(errno);
+    if (n < 0 && !sys::would_block(errno)) return write_failed(errno);
     const std::size_t written = n < 0 ? 0 : static_cast<std::size_t>(n);
     pending_->remove(written);
     if (written < batch.bytes) break;  // the socket is full

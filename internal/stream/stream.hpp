@@ -22,7 +22,7 @@ class StreamHost;
 
 /// One stream connection: its states, its input and output, and what other threads ask of it.
 ///
-/// What it does next is a State function of run(): each is short, does one thing, and names the one that follows at
+/// What it does next is a step of run(): each is short, does one thing, and names the one that follows at
 /// once, or kWait. Created by the loop that accepts it; from on_adopt() on it belongs to its own loop, which has one
 /// reference to it until it is closed.
 /// Thread-safety: wake(), send(), send_copy() and close() any thread; the rest its loop's thread.
@@ -46,8 +46,9 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   void on_ready() noexcept override;
 
   // Its host, when the server shuts down or a note was lost.
-  /// Nothing more is read or sent, and the connection closes once its output is handed to the kernel.
-  void end_input() noexcept;
+  /// Nothing more is read, and further sends are refused.
+  void end_of_input() noexcept;
+  /// After that: closes the connection, once its output is handed to the kernel.
   void finish() noexcept;
   /// Closes the connection as it is.
   void abandon() noexcept;
@@ -122,7 +123,6 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   // stream_close.cpp: the end
   void record(Action action) noexcept;
   void request_end(Action action) noexcept;
-  void end_of_input() noexcept;
   void fail(Error err) noexcept;
   Error take_failure() noexcept;
   void unlink();
@@ -161,6 +161,8 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   void apply(const Options& options) noexcept;
   void enter(Stage stage) noexcept;
   bool is_open() const noexcept { return state_.stage == Stage::kOpen; }
+  // A unix socket has no port.
+  bool is_unix() const noexcept { return remote().port() == 0; }
   bool is_closing() const noexcept { return requests_.closed(); }
   bool has_pending() const noexcept { return (state_.output & kPending) != 0; }
   bool has_sent() const noexcept { return (state_.output & kSent) != 0; }

@@ -11,7 +11,7 @@ constexpr int kDiscardedReads = 64;
 
 }  // namespace
 
-// accepted, open, then lingering or closed: never back.
+// In the order of the enumerators, and never back.
 void Stream::enter(Stage stage) noexcept {
   EVIO_ASSERT(stage > state_.stage);
   state_.stage = stage;
@@ -38,8 +38,6 @@ void Stream::end_of_input() noexcept {
   final_wake_ = final_wake_ || !is_closing();
   request_end(Action::Close);
 }
-
-void Stream::end_input() noexcept { end_of_input(); }
 
 void Stream::finish() noexcept {
   if (!has_pending()) return run(Step::kAction);
@@ -78,8 +76,8 @@ bool Stream::lingers() const noexcept {
   return !host_.loop_.stopping() || (host_.events_.drain_timeout.count() > 0 && unacknowledged() != 0);
 }
 
-// How much of the output the kernel still holds, as the peer has not acknowledged it. A unix socket has no port.
-int Stream::unacknowledged() const noexcept { return remote().port() == 0 ? 0 : transport_.unacknowledged(); }
+// How much of the output the kernel still holds, as the peer has not acknowledged it.
+int Stream::unacknowledged() const noexcept { return is_unix() ? 0 : transport_.unacknowledged(); }
 
 Stream::Step Stream::close_now() {
   drop_pending();
@@ -150,7 +148,7 @@ void Stream::end_linger() noexcept {
 bool Stream::discard_input() noexcept {
   for (int i = 0; i != kDiscardedReads; ++i) {
     const ssize_t n = transport_.read(host_.discarded_);
-    if (n <= 0) return n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+    if (n <= 0) return n == 0 || !sys::would_block(errno);
   }
   return false;
 }

@@ -37,7 +37,7 @@ void StreamHost::on_linger_timer(TimePoint now) noexcept {
 void StreamHost::begin_shutdown(TimePoint drain_until) {
   drain_until_ = drain_until;
   // From here on every send is refused; what was sent before is all in the queue.
-  open_.for_each([](Stream& stream) { stream.end_input(); });
+  open_.for_each([](Stream& stream) { stream.end_of_input(); });
   while (loop_.handle_notes()) {
   }
   open_.for_each([](Stream& stream) { stream.finish(); });

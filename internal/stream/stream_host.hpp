@@ -41,12 +41,12 @@ class StreamHost {
   friend class Stream;
 
   // After Close the peer may still be sending: closing at once would answer with a reset, which can destroy what it has
-  // not read yet. So its input is discarded for this long, or until it ends before (RFC 1122, 4.2.2.13).
+  // not read yet. So its input is discarded for this long, or until it ends, if sooner (RFC 1122, 4.2.2.13).
   static constexpr std::chrono::seconds kLinger{1};
   // The kernel does not report that a peer has acknowledged everything: a loop that shuts down looks this often.
   static constexpr std::chrono::milliseconds kLook{10};
 
-  // There always is a `data`: see Engine. This spares the compiler's own check.
+  // There always is a `data`: see Engine. This spares std::function's check for being empty.
   Action call_data(Conn& conn, const Bytes& in) {
     if (!events_.data) __builtin_unreachable();
     return events_.data(conn, in, out_);

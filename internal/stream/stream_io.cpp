@@ -1,7 +1,6 @@
 /// The path of every message: it is read, a callback answers, the socket takes the answer whole, and the connection
 /// waits for more. on_ready() is compiled as one function, for calling each of these would cost more than what it does;
 /// what leaves the path is in stream_slow.cpp.
-#include "internal/base/syscalls.hpp"
 #include "internal/buffer/output_access.hpp"
 #include "internal/stream/stream.hpp"
 #include "internal/stream/stream_host.hpp"

@@ -3,14 +3,13 @@
 #include <array>
 
 #include "internal/base/exception_error.hpp"
+#include "internal/base/syscalls.hpp"
 #include "internal/buffer/output_access.hpp"
 #include "internal/stream/stream.hpp"
 #include "internal/stream/stream_host.hpp"
 
 namespace evio::internal {
 namespace {
-
-bool would_block(int err) { return err == EAGAIN || err == EWOULDBLOCK; }
 
 // "read tcp 127.0.0.1:5000->127.0.0.1:40000: Connection reset by peer", as Go words it.
 Error connection_error(const Endpoint& endpoint, std::string_view call, std::error_code code) {
@@ -41,7 +40,7 @@ Stream::Step Stream::first_step_slow() noexcept {
 // read(2) returned end of file or an error.
 Stream::Step Stream::read_nothing(ssize_t n) {
   if (n < 0 && errno == EINTR) return Step::kRead;
-  if (n < 0 && would_block(errno)) return Step::kWait;
+  if (n < 0 && sys::would_block(errno)) return Step::kWait;
   peer_gone_ = true;
   if (n < 0) {
     fail(connection_error(*this, "read", sys::last_error()));
@@ -127,7 +126,7 @@ Stream::Step Stream::write_output() {
 Stream::Step Stream::keep_remainder(ssize_t written) {
   Output& out = host_.out_;
   if (written < 0 && errno == EINTR) return write_output();
-  if (written < 0 && !would_block(errno)) {
+  if (written < 0 && !sys::would_block(errno)) {
     const int err = errno;
     out.clear();
     return write_failed(err);

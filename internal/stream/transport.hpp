@@ -1,7 +1,6 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 #include <utility>
 
 #include "internal/base/file_descriptor.hpp"
@@ -16,7 +15,6 @@ class Transport {
   explicit Transport(FileDescriptor fd) noexcept : fd_(std::move(fd)) {}
 
   int fd() const noexcept { return fd_.get(); }
-  bool is_open() const noexcept { return fd_.valid(); }
 
   /// Not retried after EINTR, nor is write_once(): the fast path of a loop, which takes another way then.
   ssize_t read_once(char* to, std::size_t size) noexcept { return sys::read_once(fd_.get(), to, size); }
