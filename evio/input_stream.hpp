@@ -50,7 +50,13 @@ class InputStream {
 
  private:
   template <bool kBytes, class Consume>
-  static void offer(Bytes& rest, Consume& consume);
+  void consume_and_keep(Bytes& rest, Consume& consume);
+  template <bool kBytes, class In, class Consume>
+  static std::size_t offer(const In& unread, Consume& consume);
+  template <class In>
+  static Bytes bytes_of(const In& in);
+  template <class Call, class Failed>
+  static void guarded(Call call, Failed failed);
   Bytes join(const Bytes& packet);
   void keep(const Bytes& rest);
   void forget() noexcept;
@@ -64,38 +70,66 @@ template <class In, class Consume>
 requires std::convertible_to<const In&, std::string_view>
 void InputStream::feed(const In& in, Consume&& consume) {
   constexpr bool kBytes = std::same_as<In, Bytes>;
-  Bytes rest;
-  if constexpr (kBytes) {
-    rest = join(in);
-  } else {
-    rest = join(Bytes::literal(std::string_view(in)));  // valid during this call only: keep() copies it
+  // Most packets are whole messages: offering the packet itself costs no reference to its storage.
+  if (kept_.empty()) {
+    const std::string_view packet(in);
+    if (packet.empty()) return;
+    std::size_t used = 0;
+    guarded([&] { used = offer<kBytes>(in, consume); }, [&] { keep(bytes_of(in)); });
+    if (used >= packet.size()) return;
+    Bytes rest = bytes_of(in);
+    rest.remove_prefix(used);
+    return used == 0 ? keep(rest) : consume_and_keep<kBytes>(rest, consume);
   }
-#ifdef __cpp_exceptions
-  try {
-    offer<kBytes>(rest, consume);
-  } catch (...) {
-    keep(rest);
-    throw;
-  }
-#else
-  offer<kBytes>(rest, consume);
-#endif
-  keep(rest);
+  Bytes rest = join(bytes_of(in));
+  consume_and_keep<kBytes>(rest, consume);
 }
 
 template <bool kBytes, class Consume>
-void InputStream::offer(Bytes& rest, Consume& consume) {
-  while (!rest.empty()) {
-    std::size_t used = 0;
-    if constexpr (kBytes) {
-      used = static_cast<std::size_t>(std::invoke(consume, std::as_const(rest)));
-    } else {
-      const std::string_view unread = rest.view();
-      used = static_cast<std::size_t>(std::invoke(consume, unread));
+void InputStream::consume_and_keep(Bytes& rest, Consume& consume) {
+  const auto consume_all = [&] {
+    while (!rest.empty()) {
+      const std::size_t used = offer<kBytes>(rest, consume);
+      if (used == 0) break;
+      rest.remove_prefix(used);
     }
-    if (used == 0) break;
-    rest.remove_prefix(used);
+  };
+  guarded(consume_all, [&] { keep(rest); });
+  keep(rest);
+}
+
+template <bool kBytes, class In, class Consume>
+std::size_t InputStream::offer(const In& unread, Consume& consume) {
+  if constexpr (kBytes) {
+    return static_cast<std::size_t>(std::invoke(consume, unread));
+  } else {
+    const std::string_view view(unread);
+    return static_cast<std::size_t>(std::invoke(consume, view));
   }
+}
+
+// Unless it is Bytes, what a packet refers to is valid during the call only: keep() copies it.
+template <class In>
+Bytes InputStream::bytes_of(const In& in) {
+  if constexpr (std::same_as<In, Bytes>) {
+    return in;
+  } else {
+    return Bytes::literal(std::string_view(in));
+  }
+}
+
+template <class Call, class Failed>
+void InputStream::guarded(Call call, [[maybe_unused]] Failed failed) {
+#ifdef __cpp_exceptions
+  try {
+    call();
+  } catch (...) {
+    failed();
+    throw;
+  }
+#else
+  call();
+#endif
 }
 
 }  // namespace evio
