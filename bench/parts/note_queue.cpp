@@ -31,10 +31,12 @@ class WideAwake final : public evio::internal::Poller {
 
 class Nobody final : public Endpoint {
  public:
-  explicit Nobody(RefPtr<NoteQueue> queue) : Endpoint(0, std::move(queue), 0, {}, {}) {}
+  explicit Nobody(RefPtr<NoteQueue> queue) : Endpoint(0, std::move(queue), 0) {}
   bool wake() override { return false; }
   bool send(evio::Bytes) override { return false; }
   bool send_copy(std::string_view) override { return false; }
+  evio::Addr local() const override { return {}; }
+  evio::Addr remote() const override { return {}; }
   bool close() override { return false; }
   void set_context(std::unique_ptr<evio::internal::Context>) override {}
   void on_request() noexcept override {}

@@ -1,6 +1,7 @@
 #include "internal/datagram/datagram.hpp"
 
 #include <cstring>
+#include <span>
 
 #include "internal/datagram/datagram_socket.hpp"
 
@@ -23,31 +24,26 @@ std::size_t put_control(std::span<char> control, int level, int type, const Info
 
 }  // namespace
 
-Addr DatagramRoute::read(msghdr& received, const Addr& bound) {
+void DatagramRoute::read(msghdr& received) {
   control_size = 0;
-  SocketAddress local;
   for (cmsghdr* header = CMSG_FIRSTHDR(&received); header != nullptr; header = CMSG_NXTHDR(&received, header)) {
     if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
       in_pktinfo info;
       std::memcpy(&info, CMSG_DATA(header), sizeof info);
-      use(info, local);
+      use(info);
       break;  // a socket of both families gives the other one too, which cannot answer a broadcast
     }
     if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
       in6_pktinfo info;
       std::memcpy(&info, CMSG_DATA(header), sizeof info);
-      use(info, local);
+      use(info);
     }
   }
-  if (control_size == 0) return bound;
-  const in_port_t port = htons(static_cast<in_port_t>(bound.port()));
-  (local.family() == AF_INET ? local.v4.sin_port : local.v6.sin6_port) = port;
-  return local.to_addr(Network::kUdp);
 }
 
 // ipi_addr is the address the datagram came to; ipi_spec_dst the same or, as nothing can be sent from a broadcast
 // address, this host's own.
-void DatagramRoute::use(const in_pktinfo& info, SocketAddress& local) {
+void DatagramRoute::use(const in_pktinfo& info) {
   local.v4 = {};
   local.v4.sin_family = AF_INET;
   local.v4.sin_addr = info.ipi_addr;
@@ -56,7 +52,7 @@ void DatagramRoute::use(const in_pktinfo& info, SocketAddress& local) {
   control_size = put_control(control, IPPROTO_IP, IP_PKTINFO, answer);
 }
 
-void DatagramRoute::use(const in6_pktinfo& info, SocketAddress& local) {
+void DatagramRoute::use(const in6_pktinfo& info) {
   local.v6 = {};
   local.v6.sin6_family = AF_INET6;
   local.v6.sin6_addr = info.ipi6_addr;
@@ -72,26 +68,21 @@ void DatagramRoute::use(const in6_pktinfo& info, SocketAddress& local) {
   control_size = put_control(control, IPPROTO_IPV6, IPV6_PKTINFO, answer);
 }
 
-void DatagramRoute::address(msghdr& message) noexcept {
-  message.msg_name = &peer.any;
-  message.msg_namelen = peer.size;
-  message.msg_control = control_size == 0 ? nullptr : control.data();
-  message.msg_controllen = control_size;
-}
-
 bool Datagram::send_copy(std::string_view bytes) {
-  DatagramRoute route = route_;
   iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  route.address(message);
+  route_.address(message);
   return queue().on_loop_thread() ? socket_->send(message) : port_->send(message);
 }
 
-void Datagram::reset(std::uint64_t id, Addr local, const DatagramRoute& route) {
-  Endpoint::reset(id, std::move(local), route.peer.to_addr(Network::kUdp));
-  route_ = route;
+Addr Datagram::local() const {
+  if (route_.control_size == 0) return bound_;
+  SocketAddress local = route_.local;
+  const in_port_t port = htons(static_cast<in_port_t>(bound_.port()));
+  (local.family() == AF_INET ? local.v4.sin_port : local.v6.sin6_port) = port;
+  return local.to_addr(Network::kUdp);
 }
 
 }  // namespace evio::internal

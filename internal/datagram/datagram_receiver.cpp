@@ -46,10 +46,9 @@ void DatagramReceiver::receive_batch() {
   if (count == 0 && (err == ENOMEM || err == ENOBUFS)) pause();
 }
 
-void DatagramReceiver::deliver(std::size_t i) noexcept {
+inline void DatagramReceiver::deliver(std::size_t i) noexcept {
   try {
-    Conn conn = socket_.conn(i);  // a copy: the callback may assign to it
-    if (events_.data(conn, socket_.input(i), socket_.output(i)) == Action::Shutdown) server_.shut_down();
+    if (events_.data(socket_.conn(i), socket_.input(i), socket_.output(i)) == Action::Shutdown) server_.shut_down();
   } catch (...) {
     socket_.output(i).clear();  // an exception costs that datagram
   }

@@ -13,65 +13,73 @@ DatagramSocket::DatagramSocket(FileDescriptor fd, int addr_index, Addr bound, Re
       addr_index_(addr_index),
       bound_(std::move(bound)),
       queue_(std::move(queue)) {
-  for (Slot& slot : slots_) reallocate_input(slot);
+  for (std::size_t i = 0; i != kBatch; ++i) {
+    messages_[i].msg_hdr.msg_iov = &slots_[i].room;
+    messages_[i].msg_hdr.msg_iovlen = 1;
+    messages_[i].msg_hdr.msg_control = slots_[i].control.data();
+    reallocate_input(slots_[i]);
+    renew_sender(i);
+  }
 }
 
 void DatagramSocket::reallocate_input(Slot& slot) {
   RefPtr<Buffer> block = Buffer::make(kLargest);
   slot.block = block.get();
   slot.input = BytesAccess::make(slot.block->data(), 0, RefPtr<Storage>(block.detach()));
+  slot.room = {slot.block->data(), kLargest};
+}
+
+void DatagramSocket::renew_sender(std::size_t i) {
+  Slot& slot = slots_[i];
+  slot.sender = RefPtr<Datagram>(new Datagram(queue_, addr_index_, bound_, port_, *this));
+  slot.sender->retain();
+  slot.handle = EndpointAccess::handle(RefPtr<Endpoint>(slot.sender.get()));
+  messages_[i].msg_hdr.msg_name = &slot.sender->route().peer.any;
 }
 
 // Not if a handler has kept the previous datagram; and under AddressSanitizer never, so that a view that was kept is
 // one of freed memory.
-bool DatagramSocket::may_be_reused(const Slot& slot) noexcept {
+bool DatagramSocket::may_reuse_input(const Slot& slot) noexcept {
   return kAddressSanitizer ? slot.block != nullptr : slot.block->unshared();
 }
 
-void DatagramSocket::drop_input([[maybe_unused]] Slot& slot) noexcept {
-  if constexpr (kAddressSanitizer) {
-    slot.block = nullptr;
-    slot.input = {};
-  }
+// Not if a handler has kept a handle of it, or has assigned to the one it got.
+bool DatagramSocket::may_reuse_sender(const Slot& slot) noexcept {
+  constexpr std::uint32_t kOwn = 2;  // this one and the handle
+  return EndpointAccess::endpoint(slot.handle) == slot.sender.get() && slot.sender->unshared(kOwn);
 }
 
-std::size_t DatagramSocket::receive_raw() {
-  for (std::size_t i = 0; i != kBatch; ++i) {
-    Slot& slot = slots_[i];
-    if (!may_be_reused(slot)) reallocate_input(slot);
-    unpoison(slot.block->data(), kLargest);
-    slot.room = {slot.block->data(), kLargest};
-    msghdr& header = messages_[i].msg_hdr;
-    header = {};
-    header.msg_name = &slot.route.peer.any;
-    header.msg_namelen = sizeof slot.route.peer.un;
-    header.msg_iov = &slot.room;
-    header.msg_iovlen = 1;
-    header.msg_control = slot.control.data();
-    header.msg_controllen = slot.control.size();
-  }
+// The kernel receives right into what the callback gets.
+void DatagramSocket::prepare(std::size_t i) {
+  Slot& slot = slots_[i];
+  if (!may_reuse_input(slot)) reallocate_input(slot);
+  if (!may_reuse_sender(slot)) renew_sender(i);
+  unpoison(slot.block->data(), kLargest);
+  messages_[i].msg_hdr.msg_namelen = sizeof(sockaddr_un);
+  messages_[i].msg_hdr.msg_controllen = slot.control.size();
+}
+
+[[gnu::flatten]] std::size_t DatagramSocket::receive_raw() {
+  for (; used_ != 0; --used_) prepare(used_ - 1);
   // An error, such as ICMP's word of a peer that is gone, concerns no datagram here; reading it has cleared it.
   const int count = sys::recvmmsg(fd(), messages_.data(), kBatch, MSG_DONTWAIT);
-  count_ = count < 0 ? 0 : static_cast<std::size_t>(count);
+  count_ = used_ = count < 0 ? 0 : static_cast<std::size_t>(count);
   done_ = answered_ = 0;
   return count_;
 }
 
-// Gives each datagram of the batch its Conn and its input.
+// Gives each datagram of the batch its number and its input.
 void DatagramSocket::name(std::size_t count, std::uint64_t first_id) {
   for (std::size_t i = 0; i != count; ++i) {
     Slot& slot = slots_[i];
+    msghdr& header = messages_[i].msg_hdr;
     BytesAccess::set_range(slot.input, slot.block->data(), messages_[i].msg_len);
     poison(slot.block->data() + messages_[i].msg_len, kLargest - messages_[i].msg_len);
-    slot.route.peer.size = messages_[i].msg_hdr.msg_namelen;
-    Addr local = slot.route.read(messages_[i].msg_hdr, bound_);
-    auto* const peer = static_cast<Datagram*>(EndpointAccess::endpoint(slot.self));
-    if (peer != nullptr && peer->unshared()) {
-      peer->reset(first_id + i, std::move(local), slot.route);
-    } else {
-      slot.self = EndpointAccess::handle(RefPtr<Endpoint>(
-          new Datagram(first_id + i, queue_, addr_index_, std::move(local), slot.route, port_, *this)));
-    }
+    slot.sender->renumber(first_id + i);
+    DatagramRoute& route = slot.sender->route();
+    route.peer.size = header.msg_namelen;
+    route.control_size = 0;
+    if (header.msg_controllen != 0) route.read(header);
   }
 }
 
@@ -85,34 +93,30 @@ void DatagramSocket::drop_answers() noexcept {
   for (; answered_ != done_; ++answered_) slots_[answered_].output.clear();
 }
 
-void DatagramSocket::mark_done(std::size_t i) noexcept {
-  Slot& slot = slots_[i];
-  if (slot.output.size() > kLargest) slot.output.clear();  // lost, as what is too large for a datagram is
-  drop_input(slot);
-  done_ = i + 1;
+void DatagramSocket::address_answer(Slot& slot, msghdr& header) noexcept {
+  if (OutputAccess::is_one_copy(slot.output)) [[likely]] {
+    const std::string_view text = OutputAccess::copied(slot.output);
+    slot.parts[0] = {const_cast<char*>(text.data()), text.size()};
+    header.msg_iovlen = 1;
+  } else {
+    header.msg_iovlen = static_cast<std::size_t>(OutputAccess::gather(slot.output, slot.parts));
+  }
+  header.msg_iov = slot.parts.data();
+  slot.sender->route().address(header);
 }
 
-mmsghdr DatagramSocket::answer_of(Slot& slot) noexcept {
-  mmsghdr message{};
-  message.msg_hdr.msg_iov = slot.parts.data();
-  message.msg_hdr.msg_iovlen = static_cast<std::size_t>(OutputAccess::gather(slot.output, slot.parts));
-  slot.route.address(message.msg_hdr);
-  return message;
-}
-
-Sent DatagramSocket::answer() noexcept {
+[[gnu::flatten]] Sent DatagramSocket::answer() noexcept {
   blocked_ = false;
   while (answered_ != done_) {
-    std::array<mmsghdr, kBatch> answers;
     std::array<std::size_t, kBatch> from;
     unsigned count = 0;
     for (std::size_t i = answered_; i != done_; ++i) {
       if (slots_[i].output.empty()) continue;
       from[count] = i;
-      answers[count++] = answer_of(slots_[i]);
+      address_answer(slots_[i], answers_[count++].msg_hdr);
     }
     if (count == 0) break;
-    const int sent = sys::sendmmsg(fd(), answers.data(), count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int sent = sys::sendmmsg(fd(), answers_.data(), count, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0 && sys::would_block(errno)) {
       blocked_ = true;
       return Sent::kBlocked;

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "evio/output.hpp"
+#include "internal/base/sanitizer.hpp"
 #include "internal/buffer/buffer.hpp"
 #include "internal/datagram/datagram.hpp"
 #include "internal/datagram/datagram_port.hpp"
@@ -17,7 +18,7 @@ enum class Sent { kAll, kBlocked };
 /// answers, in the order of what they answer, with one sendmmsg(2). Thread-safety: its loop's thread.
 class DatagramSocket {
  public:
-  static constexpr std::size_t kBatch = 16;
+  static constexpr std::size_t kBatch = 32;
 
   DatagramSocket(FileDescriptor fd, int addr_index, Addr bound, RefPtr<NoteQueue> queue);
   ~DatagramSocket() { close(); }
@@ -41,13 +42,18 @@ class DatagramSocket {
     if (count != 0) name(count, first_id(count));
     return count;
   }
-  // The i-th of the batch.
-  Conn& conn(std::size_t i) noexcept { return slots_[i].self; }
+  // The i-th of the batch. The callback may assign to its Conn.
+  Conn& conn(std::size_t i) noexcept { return slots_[i].handle; }
   const Bytes& input(std::size_t i) noexcept { return slots_[i].input; }
   Output& output(std::size_t i) noexcept { return slots_[i].output; }
 
   /// The callback for the i-th has returned: its output is an answer now.
-  void mark_done(std::size_t i) noexcept;
+  void mark_done(std::size_t i) noexcept {
+    Slot& slot = slots_[i];
+    if (slot.output.size() > kLargest) slot.output.clear();  // lost, as what is too large for a datagram is
+    drop_input(slot);
+    done_ = i + 1;
+  }
 
   /// True when there is an answer to be sent.
   bool has_answers() const noexcept;
@@ -73,19 +79,27 @@ class DatagramSocket {
     Bytes input;  // owns the buffer
     Buffer* block = nullptr;
     Output output;
-    DatagramRoute route;
+    RefPtr<Datagram> sender;
+    Conn handle;  // of the sender, for the callback
     iovec room{};
-    Conn self;  // of a Datagram
     alignas(cmsghdr) std::array<char, 128> control;
     std::array<iovec, kParts> parts;
   };
 
   std::size_t receive_raw();
+  void prepare(std::size_t i);
   void name(std::size_t count, std::uint64_t first_id);
-  static void reallocate_input(Slot& slot);
-  static bool may_be_reused(const Slot& slot) noexcept;
-  static void drop_input(Slot& slot) noexcept;
-  mmsghdr answer_of(Slot& slot) noexcept;
+  [[gnu::noinline]] void renew_sender(std::size_t i);
+  [[gnu::noinline]] static void reallocate_input(Slot& slot);
+  static bool may_reuse_input(const Slot& slot) noexcept;
+  static bool may_reuse_sender(const Slot& slot) noexcept;
+  static void drop_input([[maybe_unused]] Slot& slot) noexcept {
+    if constexpr (kAddressSanitizer) {
+      slot.block = nullptr;
+      slot.input = {};
+    }
+  }
+  static void address_answer(Slot& slot, msghdr& header) noexcept;
 
   RefPtr<DatagramPort> port_;
   int addr_index_;
@@ -94,9 +108,11 @@ class DatagramSocket {
   std::unique_ptr<std::array<Slot, kBatch>> batch_ = std::make_unique<std::array<Slot, kBatch>>();
   std::array<Slot, kBatch>& slots_ = *batch_;
   std::array<mmsghdr, kBatch> messages_{};
-  std::size_t count_ = 0;     // datagrams in hand
-  std::size_t done_ = 0;      // of them, from the front, had their callback
-  std::size_t answered_ = 0;  // of those, from the front, are answered
+  std::array<mmsghdr, kBatch> answers_{};
+  std::size_t used_ = kBatch;  // slots, from the front, that must be prepared before they are received into
+  std::size_t count_ = 0;      // datagrams in hand
+  std::size_t done_ = 0;       // of them, from the front, had their callback
+  std::size_t answered_ = 0;   // of those, from the front, are answered
   bool blocked_ = false;
   bool closed_ = false;
 };

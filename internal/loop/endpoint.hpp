@@ -11,8 +11,8 @@
 namespace evio::internal {
 
 /// What a Conn refers to: a connection, or the sender of one datagram. It belongs to one loop.
-/// Thread-safety: what the constructor has fixed, and wake(), send() and close(), any thread; the rest its loop's
-/// thread.
+/// Thread-safety: what the constructor has fixed, the addresses, and wake(), send() and close(), any thread; the rest
+/// its loop's thread.
 class Endpoint : public NoteTarget {
  public:
   virtual bool wake() = 0;
@@ -20,30 +20,22 @@ class Endpoint : public NoteTarget {
   virtual bool send_copy(std::string_view bytes) = 0;
   virtual bool close() = 0;
 
+  virtual Addr local() const = 0;
+  virtual Addr remote() const = 0;
+
   virtual void set_context(std::unique_ptr<Context> context) = 0;
   void* find_context(const TypeId& type) const noexcept { return context_ ? context_->find(type) : nullptr; }
 
   std::uint64_t id() const noexcept { return id_; }
   int addr_index() const noexcept { return addr_index_; }
   int loop_index() const noexcept { return queue_->loop_index(); }
-  const Addr& local() const noexcept { return local_; }
-  const Addr& remote() const noexcept { return remote_; }
 
  protected:
-  Endpoint(std::uint64_t id, RefPtr<NoteQueue> queue, int addr_index, Addr local, Addr remote)
-      : addr_index_(addr_index),
-        id_(id),
-        queue_(std::move(queue)),
-        local_(std::move(local)),
-        remote_(std::move(remote)) {}
+  Endpoint(std::uint64_t id, RefPtr<NoteQueue> queue, int addr_index)
+      : addr_index_(addr_index), id_(id), queue_(std::move(queue)) {}
 
-  /// Becomes another endpoint. Only while nobody else has a reference to this one.
-  void reset(std::uint64_t id, Addr local, Addr remote) noexcept {
-    EVIO_ASSERT(unshared());
-    id_ = id;
-    local_ = std::move(local);
-    remote_ = std::move(remote);
-  }
+  /// Becomes another endpoint. Only while nobody but the loop has a handle of this one.
+  void set_id(std::uint64_t id) noexcept { id_ = id; }
 
   NoteQueue& queue() const noexcept { return *queue_; }
   std::unique_ptr<Context>& context() noexcept { return context_; }
@@ -57,8 +49,6 @@ class Endpoint : public NoteTarget {
   RefPtr<NoteQueue> queue_;
   std::unique_ptr<Context> context_;
   ListHook<Endpoint> hook_;
-  Addr local_;
-  Addr remote_;
 };
 
 /// Goes from a handle to its endpoint and back.

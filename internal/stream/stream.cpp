@@ -8,15 +8,14 @@
 
 namespace evio::internal {
 
-Stream::Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, Addr local, Addr remote)
-    : Endpoint(id, host.queue(), addr_index, std::move(local), std::move(remote)),
-      transport_(std::move(fd)),
-      host_(host) {
+Stream::Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, const Addr& local,
+               const Addr& remote)
+    : Endpoint(id, host.queue(), addr_index), transport_(std::move(fd)), host_(host), local_(local), remote_(remote) {
   if (host.announces()) state_.output = kAnnounced;
 }
 
 // The heart: one state after the other, until the connection waits.
-void Stream::run(Step step) noexcept {
+[[gnu::flatten]] void Stream::run(Step step) noexcept {
   EVIO_ASSERT(on_loop());
   while (step != Step::kWait) {
     try {
@@ -153,7 +152,7 @@ OutputQueue& Stream::pending() {
   return *pending_;
 }
 
-void Stream::drop_pending() noexcept {
+void Stream::free_pending() noexcept {
   pending_.reset();
   state_.output &= static_cast<std::uint8_t>(~kPending);
 }

@@ -8,6 +8,7 @@
 
 #include "evio/error.hpp"
 #include "evio/events.hpp"
+#include "internal/base/recycled.hpp"
 #include "internal/buffer/output_queue.hpp"
 #include "internal/loop/endpoint.hpp"
 #include "internal/loop/timer_wheel.hpp"
@@ -26,11 +27,13 @@ class StreamHost;
 /// once, or kWait. Created by the loop that accepts it; from on_adopt() on it belongs to its own loop, which has one
 /// reference to it until it is closed.
 /// Thread-safety: wake(), send(), send_copy() and close() any thread; the rest its loop's thread.
-class Stream final : public Pollable, public Endpoint {  // in this order: on_ready() needs no adjustment
+class Stream final : public Pollable,
+                     public Endpoint,
+                     public Recycled<Stream> {  // in this order: on_ready() needs no adjustment
  public:
   using TimePoint = Timer::TimePoint;
 
-  Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, Addr local, Addr remote);
+  Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, const Addr& local, const Addr& remote);
   ~Stream() override;
 
   // Any thread: stream_requests.cpp.
@@ -38,6 +41,8 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   bool send(Bytes bytes) override;
   bool send_copy(std::string_view bytes) override;
   bool close() override;
+  Addr local() const override { return local_; }
+  Addr remote() const override { return remote_; }
 
   // Its loop: what has happened. stream_requests.cpp, stream_io.cpp.
   void on_request() noexcept override;
@@ -154,7 +159,6 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   bool take_last_wake() noexcept;
   void continue_next_turn() noexcept;
   void drop_requests() noexcept;
-  void drop_requested() noexcept { requested_.recycle(queue().blocks()); }
   void set_context(std::unique_ptr<Context> context) override;
   friend class StreamHost;
 
@@ -162,13 +166,16 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   void enter(Stage stage) noexcept;
   bool is_open() const noexcept { return state_.stage == Stage::kOpen; }
   // A unix socket has no port.
-  bool is_unix() const noexcept { return remote().port() == 0; }
+  bool is_unix() const noexcept { return remote_.port() == 0; }
   bool is_closing() const noexcept { return requests_.closed(); }
   bool has_pending() const noexcept { return (state_.output & kPending) != 0; }
   bool has_sent() const noexcept { return (state_.output & kSent) != 0; }
   Action requested_action() const noexcept { return static_cast<Action>(state_.action); }
   OutputQueue& pending();
-  void drop_pending() noexcept;
+  void drop_pending() noexcept {
+    if (has_pending()) free_pending();
+  }
+  void free_pending() noexcept;
   Conn& handle() noexcept;
   void renew_handle() noexcept;
   bool on_loop() const noexcept { return queue().on_loop_thread(); }
@@ -209,6 +216,8 @@ class Stream final : public Pollable, public Endpoint {  // in this order: on_re
   Conn handle_;  // what callbacks get
   std::unique_ptr<Error> failure_;
   TimePoint linger_until_{};
+  const Addr local_;
+  const Addr remote_;
 };
 
 using StreamList = IntrusiveList<Stream, Endpoint>;

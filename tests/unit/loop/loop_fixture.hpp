@@ -22,13 +22,15 @@ namespace evio::internal {
 class Subject final : public Pollable, public Endpoint {
  public:
   Subject(std::string name, std::vector<std::string>& log, const RefPtr<NoteQueue>& queue)
-      : Endpoint(1, queue, 0, {}, {}), name_(std::move(name)), log_(log) {}
+      : Endpoint(1, queue, 0), name_(std::move(name)), log_(log) {}
 
   std::function<void()> then;  // at the end of each call
 
   bool wake() override { return false; }
   bool send(Bytes) override { return false; }
   bool send_copy(std::string_view) override { return false; }
+  Addr local() const override { return {}; }
+  Addr remote() const override { return {}; }
   bool close() override { return false; }
   void set_context(std::unique_ptr<Context>) override {}
   void on_ready() noexcept override { say(""); }
