@@ -29,19 +29,19 @@ void* NoteQueueTraits::malloc(std::size_t size) noexcept {
   return nullptr;
 }
 
-bool NoteQueue::post(Note note) noexcept {
-  if (on_loop_thread()) return post_local(std::move(note));
+bool NoteQueue::post(Note&& note) noexcept {
+  if (on_loop_thread()) {
+    try {
+      local_.push_back(std::move(note));
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
   if (!enter()) return false;
   const bool posted = notes_.enqueue(std::move(note));
   arm_and_leave();
   return posted;
-}
-
-bool NoteQueue::post_local(Note&& note) noexcept try {
-  local_.push_back(std::move(note));
-  return true;
-} catch (const std::bad_alloc&) {
-  return false;
 }
 
 void NoteQueue::post(Signal signal) noexcept {

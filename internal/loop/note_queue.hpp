@@ -46,7 +46,7 @@ class NoteQueue final : public RefCounted {
 
   /// False when the loop has ended, or there was no memory to enqueue the note. A note from the loop's own thread goes
   /// to local(), in order, and does not wake the poller.
-  bool post(Note note) noexcept;
+  bool post(Note&& note) noexcept;
   /// Several of one kind may count as one. Nothing when the loop has ended.
   void post(Signal signal) noexcept;
 
@@ -104,7 +104,6 @@ class NoteQueue final : public RefCounted {
   bool has_notes() const noexcept {
     return notes_.size_approx() != 0 || (state_.load(std::memory_order_relaxed) & kSignals) != 0;
   }
-  bool post_local(Note&& note) noexcept;
 
   std::atomic<std::uint32_t> state_{0};
   std::atomic<const void*> thread_{nullptr};

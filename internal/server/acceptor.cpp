@@ -61,7 +61,7 @@ void Acceptor::on_ready() noexcept {
 }
 
 // False when there is nothing more to accept now.
-bool Acceptor::accept_one() {
+[[gnu::flatten]] bool Acceptor::accept_one() {
   SocketAddress peer;
   FileDescriptor fd(sys::accept4(fd_, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd.valid()) {
@@ -79,19 +79,22 @@ bool Acceptor::accept_one() {
   }
 }
 
-// Makes the connection and hands it over to its loop; to this one too, which opens it when every listener has accepted:
-// `opened` may block.
 void Acceptor::place(FileDescriptor fd, const SocketAddress& peer) {
-  Addr local = bound_;
   if (is_wildcard_) {
     SocketAddress own;
-    if (own.read_local(fd.get())) local = own.to_addr(network_);
+    if (own.read_local(fd.get())) return hand_over(std::move(fd), own.to_addr(network_), peer);
   }
+  hand_over(std::move(fd), bound_, peer);
+}
+
+// Makes the connection and hands it over to its loop; to this one too, which opens it when every listener has accepted:
+// `opened` may block.
+void Acceptor::hand_over(FileDescriptor fd, const Addr& local, const SocketAddress& peer) {
   const int target = server_.balancer().choose(home_.loop().index(), kernel_balanced_, random_());
   try {
     StreamHost& host = workers_[static_cast<std::size_t>(target)]->streams();
     RefPtr<NoteTarget> stream(
-        new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, std::move(local), peer.to_addr(network_)));
+        new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, local, peer.to_addr(network_)));
     if (host.queue()->post({Note::Kind::kAdopt, std::move(stream)})) return;
     if (!server_.shutting_down()) throw std::bad_alloc();
     server_.on_closed(target);  // that loop has ended: the socket is closed

@@ -38,6 +38,7 @@ class Acceptor final : public Pollable {
 
   bool accept_one();
   void place(FileDescriptor fd, const SocketAddress& peer);
+  void hand_over(FileDescriptor fd, const Addr& local, const SocketAddress& peer);
   void pause() noexcept;
   void resume(Timer::TimePoint now) noexcept;
 

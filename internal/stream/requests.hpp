@@ -139,7 +139,9 @@ class Requests {
   Requests() = default;
   Requests(const Requests&) = delete;
   Requests& operator=(const Requests&) = delete;
-  ~Requests() { in_order(state_.load(std::memory_order_acquire)); }
+  ~Requests() {
+    if (has_output()) in_order(state_.load(std::memory_order_acquire));
+  }
 
   /// Takes the request over, in any case.
   [[nodiscard]] Added send(Request* request) noexcept;

@@ -65,7 +65,7 @@ Error Stream::take_failure() noexcept {
 void Stream::unlink() {
   EVIO_ASSERT(is_open());
   request_end(Action::Close);
-  drop_requests();  // a failed connection may have some left; they are discarded
+  if (has_requested_output()) drop_requests();  // a failed connection may have some left; they are discarded
   host_.open_.remove(*this);
   host_.server_.on_closed(loop_index());
 }
@@ -79,13 +79,15 @@ bool Stream::lingers() const noexcept {
 // How much of the output the kernel still holds, as the peer has not acknowledged it.
 int Stream::unacknowledged() const noexcept { return is_unix() ? 0 : transport_.unacknowledged(); }
 
-Stream::Step Stream::close_now() {
+[[gnu::flatten]] Stream::Step Stream::close_now() {
   drop_pending();
   const bool linger = lingers();
   unlink();
-  const Error err = take_failure();
   enter(Stage::kEnded);
-  if (host_.events_.closed) host_.call_guarded([&] { return host_.events_.closed(handle(), err); });
+  if (host_.events_.closed) {
+    const Error err = take_failure();
+    host_.call_guarded([&] { return host_.events_.closed(handle(), err); });
+  }
   context().reset();
   // Not before `closed` has returned: until then the peer cannot see the end.
   if (linger && transport_.end_output()) {

@@ -201,8 +201,8 @@ void Stream::put_sent_first() {
 }
 
 void Stream::drop_requests() noexcept {
-  drop_requested();
-  requests_.take_output().recycle(queue().blocks());
+  if (requests_.has_output()) requested_.append(requests_.take_output());
+  if (!requested_.empty()) requested_.recycle(queue().blocks());
 }
 
 void Stream::set_context(std::unique_ptr<Context> value) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 
 #include "evio/detail/share_policy.hpp"
 #include "evio/input_stream.hpp"
+#include "internal/base/recycled.hpp"
 #include "internal/buffer/buffer.hpp"
 #include "internal/buffer/bytes_access.hpp"
 #include "internal/buffer/output_access.hpp"
@@ -310,6 +312,28 @@ TEST(MemoryKeptByBlockPoolTest, OfAFlood) {
     EXPECT_GT(growth.bytes(), 0u) << "some is kept";
     EXPECT_LE(growth.bytes(), 2 * BlockPool::kMost * (BlockPool::kBlock + 16)) << "and no more";
   }
+}
+
+struct Chunk : internal::Recycled<Chunk> {
+  char bytes[200];
+};
+
+// They may end on another thread than the one that made them.
+TEST(MemoryKeptByRecycledTest, OfMany) {
+  constexpr int kMany = 10'000;
+  constexpr std::size_t kKept = 256 * (sizeof(Chunk) + 16);
+  const Growth growth;
+  for (int round = 0; round != 3; ++round) {
+    std::vector<std::unique_ptr<Chunk>> chunks;
+    for (int i = 0; i != kMany; ++i) chunks.push_back(std::make_unique<Chunk>());
+    if (round == 1) std::thread([&] { chunks.clear(); }).join();
+  }
+  EXPECT_GT(growth.bytes(), 0u) << "some is kept";
+  EXPECT_LE(growth.bytes(), kKept + kAround) << "by this thread; the other one is gone";
+  const std::uint64_t before = allocations();
+  count_allocations_here();
+  for (int i = 0; i != kMany; ++i) std::make_unique<Chunk>();
+  EXPECT_EQ(allocations(), before) << "one after the other needs no more";
 }
 
 TEST_P(MemoryKeptByLoopTest, OfAnswersThatNeverLeave) {
