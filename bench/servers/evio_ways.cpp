@@ -67,8 +67,19 @@ void feed_a_stream(Events& events) {
   };
 }
 
-const std::map<std::string, void (*)(Events&)> kWays = {
-    {"send", answer_by_send}, {"broadcast", broadcast}, {"reuse", reuse_the_input_buffer}, {"feed", feed_a_stream}};
+void answer_with_much(Events& events) {
+  events.data = [](Conn&, const Bytes&, Output& out) {
+    static const std::string kText(8 << 20, 'x');
+    out = kText;
+    return Action::None;
+  };
+}
+
+const std::map<std::string, void (*)(Events&)> kWays = {{"send", answer_by_send},
+                                                        {"broadcast", broadcast},
+                                                        {"reuse", reuse_the_input_buffer},
+                                                        {"feed", feed_a_stream},
+                                                        {"large", answer_with_much}};
 
 }  // namespace
 
@@ -77,7 +88,7 @@ int main(int argc, char** argv) {
   Events events;
   const auto way = kWays.find(options.how);
   if (way == kWays.end()) {
-    std::cerr << "--how: send, broadcast, reuse or feed\n";
+    std::cerr << "--how: send, broadcast, reuse, feed or large\n";
     return 2;
   }
   way->second(events);

@@ -1,5 +1,6 @@
 // Memory runs out in a loop's thread, at every allocation the library makes there: it costs the connection it was for.
 // And in a thread that has a word for a loop: the loop looks for itself what that was about.
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -49,6 +50,12 @@ class Untouched {
 extern "C" {
 void* __real_malloc(std::size_t size);
 void* __wrap_malloc(std::size_t size) { return fails_now() ? nullptr : __real_malloc(size); }
+void* __real_mmap(void* at, std::size_t size, int protection, int flags, int fd, off_t offset);
+void* __wrap_mmap(void* at, std::size_t size, int protection, int flags, int fd, off_t offset) {
+  if (!fails_now()) return __real_mmap(at, size, protection, flags, fd, offset);
+  errno = ENOMEM;
+  return MAP_FAILED;
+}
 void* __real_realloc(void* old, std::size_t size);
 void* __wrap_realloc(void* old, std::size_t size) { return fails_now() ? nullptr : __real_realloc(old, size); }
 }

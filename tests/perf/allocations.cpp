@@ -1,6 +1,9 @@
 #include "tests/perf/allocations.hpp"
 
 #include <malloc.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
@@ -48,5 +51,18 @@ void* realloc(void* old, std::size_t size) noexcept {
 void free(void* memory) noexcept {
   forget(memory);
   __libc_free(memory);
+}
+
+// Not those of malloc(3), which has its own way to the system.
+void* mmap(void* at, std::size_t size, int protection, int flags, int fd, off_t offset) noexcept {
+  const long memory = ::syscall(SYS_mmap, at, size, protection, flags, fd, offset);
+  if (memory == -1) return MAP_FAILED;
+  if (counted) count.fetch_add(1, std::memory_order_relaxed);
+  live.fetch_add(size, std::memory_order_relaxed);
+  return reinterpret_cast<void*>(memory);
+}
+int munmap(void* memory, std::size_t size) noexcept {
+  live.fetch_sub(size, std::memory_order_relaxed);
+  return static_cast<int>(::syscall(SYS_munmap, memory, size));
 }
 }

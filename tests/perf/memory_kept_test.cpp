@@ -2,9 +2,11 @@
 // rest of a message, output that waits for a slow peer, and what a loop keeps for the next call.
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -288,7 +290,6 @@ TEST(MemoryKeptByOutputTest, OfManySharedPieces) {
 class MemoryKeptByLoopTest : public ModeTest {};
 EVIO_INSTANTIATE(MemoryKeptByLoopTest, modes_of({1}));
 
-// Its output, after a call whose large `out` did not leave.
 // A flood of short texts from another thread: their memory goes back to the pool one by one, or all at once.
 TEST(MemoryKeptByBlockPoolTest, OfAFlood) {
   using internal::BlockPool;
@@ -336,6 +337,7 @@ TEST(MemoryKeptByRecycledTest, OfMany) {
   EXPECT_EQ(allocations(), before) << "one after the other needs no more";
 }
 
+// Its output, after a call whose large `out` did not leave.
 TEST_P(MemoryKeptByLoopTest, OfAnswersThatNeverLeave) {
   Events handlers = events();
   handlers.data = [](Conn& conn, std::string_view in, Output& out) {
@@ -354,6 +356,46 @@ TEST_P(MemoryKeptByLoopTest, OfAnswersThatNeverLeave) {
   client.send_all("throw");
   EXPECT_EQ(client.receive_all(), "");
   EXPECT_LE(growth.bytes(), kMiB);
+}
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");  // proc(5): in pages
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  statm >> all >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// Of what waited for slow readers nothing is left in the process, not even in the allocator, when they have read it:
+// while connections come and go, and others still wait.
+TEST_P(MemoryKeptByLoopTest, OfAnswersToSlowReaders) {
+  constexpr std::size_t kReaders = 40;
+  static const std::string kText = pattern(6 * kMiB);
+  Counter asked;
+  Events handlers = events();
+  handlers.data = [&](Conn&, const Bytes&, Output& out) {
+    asked.add();
+    out = kText;
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::vector<Client> readers;
+  const std::size_t before = resident_bytes();
+  for (std::size_t i = 0; i != kReaders; ++i) {
+    readers.emplace_back(server.addr(), Client::Tuning{.receive_buffer = 4096});
+    readers.back().send_all("x");
+    ASSERT_TRUE(asked.wait_for(i + 1));
+  }
+  const std::size_t waiting = resident_bytes() - before;
+  std::vector<char> room(64 * 1024);
+  for (std::size_t i = 0; i + 1 != kReaders; ++i) {
+    for (std::size_t left = kText.size(); left != 0;) {
+      const ssize_t n = ::recv(readers[i].fd(), room.data(), std::min(room.size(), left), 0);
+      ASSERT_GT(n, 0);
+      left -= static_cast<std::size_t>(n);
+    }
+  }
+  EXPECT_LE(resident_bytes() - before, 16 * kMiB) << waiting << " bytes while they waited";
 }
 
 // Keeps all it hears until it hears "drop"; says "kept" or, then, "gone".
