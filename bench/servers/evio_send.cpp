@@ -1,11 +1,13 @@
 // Every message is handed to another thread, which answers by Conn::send while the loop waits for it: so all answers to
-// `gather` messages are in one wake, and what the loop does for each of them can be counted.
+// `gather` messages are in one wake, and what the loop does for each of them can be counted. With --how=broadcast each
+// answer goes to all connections.
 #include <unistd.h>
 
 #include <array>
 #include <evio/evio.hpp>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -38,6 +40,8 @@ class Worker {
  public:
   explicit Worker(const Options& options) : options_(options), thread_([this] { run(); }) { thread_.detach(); }
 
+  void know(const evio::Conn& conn) { everybody_.push_back(conn); }
+
   void take(const evio::Conn& conn, const evio::Bytes& message) {
     messages_.emplace_back(conn, message.str());
     if (messages_.size() < static_cast<std::size_t>(options_.gather)) return;
@@ -51,7 +55,11 @@ class Worker {
     for (;;) {
       taken_.wait();
       for (const auto& [conn, message] : messages_) {
-        for (int i = 0; i < options_.each; ++i) conn.send(message);
+        if (everybody_.empty()) {
+          for (int i = 0; i < options_.each; ++i) conn.send(message);
+        } else {
+          for (const evio::Conn& one : everybody_) one.send(message);
+        }
       }
       sent_.raise();
     }
@@ -61,6 +69,7 @@ class Worker {
   Signal taken_;
   Signal sent_;
   std::vector<std::pair<evio::Conn, std::string>> messages_;
+  std::vector<evio::Conn> everybody_;  // for a broadcast
   std::thread thread_;
 };
 
@@ -74,6 +83,13 @@ int main(int argc, char** argv) {
     announce(server.addrs().front().port());
     return evio::Action::None;
   };
+  if (std::string_view(options.how) == "broadcast") {
+    events.opened = [&](evio::Conn& conn, evio::Output& out, evio::Options&) {
+      worker.know(conn);
+      out = "!";
+      return evio::Action::None;
+    };
+  }
   events.data = [&](evio::Conn& conn, const evio::Bytes& in, evio::Output&) {
     worker.take(conn, in);
     return evio::Action::None;
