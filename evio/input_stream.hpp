@@ -43,6 +43,8 @@ class InputStream {
   /// If `in` is Bytes, `consume` gets Bytes, so that it can keep a value without copying it; otherwise it gets a
   /// std::string_view. If `in` is empty, as after a wake, `consume` is offered the input kept so far.
   ///
+  /// `in` must not change during the call.
+  ///
   /// There is no limit to what is kept: a handler should close the connection when an incomplete message gets too long.
   template <class In, class Consume>
   requires std::convertible_to<const In&, std::string_view>

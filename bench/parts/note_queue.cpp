@@ -40,6 +40,7 @@ class Nobody final : public Endpoint {
   bool close() override { return false; }
   void set_context(std::unique_ptr<evio::internal::Context>) override {}
   void on_request() noexcept override {}
+  void on_continue() noexcept override {}
   void on_flush() noexcept override {}
   void on_adopt(RefPtr<evio::internal::NoteTarget>) noexcept override {}
 };

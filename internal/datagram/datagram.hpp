@@ -61,6 +61,7 @@ class Datagram final : public Endpoint {
   void set_context(std::unique_ptr<Context>) override {}
   // Nobody posts a note about a datagram.
   void on_request() noexcept override { EVIO_ASSERT(false); }
+  void on_continue() noexcept override { EVIO_ASSERT(false); }
   void on_flush() noexcept override { EVIO_ASSERT(false); }
   void on_adopt(RefPtr<NoteTarget>) noexcept override { EVIO_ASSERT(false); }
 

@@ -66,6 +66,8 @@ void Loop::handle(Note note) noexcept {
   switch (note.kind) {
     case Note::Kind::kRequest:
       return target.on_request();
+    case Note::Kind::kContinue:
+      return target.on_continue();
     case Note::Kind::kFlush:
       return target.on_flush();
     case Note::Kind::kAdopt:

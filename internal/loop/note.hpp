@@ -11,6 +11,8 @@ class NoteTarget : public RefCounted {
  public:
   /// Other threads have sent something, woken it or closed it.
   virtual void on_request() noexcept = 0;
+  /// It asked to go on with what on_request() has left.
+  virtual void on_continue() noexcept = 0;
   /// A callback of its own loop has sent something.
   virtual void on_flush() noexcept = 0;
   /// It was accepted for this loop, whose reference `self` becomes.
@@ -21,6 +23,7 @@ class NoteTarget : public RefCounted {
 struct Note {
   enum class Kind : std::uint8_t {
     kRequest,
+    kContinue,
     kFlush,
     kAdopt,
   };

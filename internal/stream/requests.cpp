@@ -32,13 +32,6 @@ void Request::destroy() noexcept {
   ::operator delete(this);
 }
 
-bool Request::extend(std::string_view more) noexcept {
-  if (!pooled || !shared.empty() || more.size() > BlockPool::kBlock - sizeof(Request) - size) return false;
-  std::memcpy(data() + size, more.data(), more.size());
-  size += static_cast<std::uint32_t>(more.size());
-  return true;
-}
-
 void RequestList::forget_wakes() noexcept {
   if (empty()) return;
   for (Request* at = last_->next; at->after_wake = false, at != last_; at = at->next) {

@@ -24,11 +24,8 @@ struct Request {
   /// nullptr when there is no memory. The bytes are fewer than 4 GiB.
   static Request* copy(std::string_view from, BlockPool& pool) noexcept;
   static Request* share(Bytes&& bytes, BlockPool& pool) noexcept;
-  std::string_view text() const noexcept {
-    return shared.empty() ? std::string_view(reinterpret_cast<const char*>(this + 1), size) : shared.view();
-  }
-  /// Adds bytes to those copied, if there is room for them in the block.
-  bool extend(std::string_view more) noexcept;
+  std::string_view text() const noexcept { return shared.empty() ? copied() : shared.view(); }
+  std::string_view copied() const noexcept { return {reinterpret_cast<const char*>(this + 1), size}; }
   /// Ends it; its memory goes back to the pool or, when it is not from there, to the system.
   void recycle(BlockPool::Returned& returned) noexcept {
     if (!pooled) [[unlikely]]
@@ -60,7 +57,6 @@ class RequestList {
   bool empty() const noexcept { return last_ == nullptr; }
   bool is_one() const noexcept { return last_ != nullptr && last_->next == last_; }
   Request& front() const noexcept { return *last_->next; }
-  Request& back() const noexcept { return *last_; }
   /// The oldest, which is the caller's from now on.
   [[nodiscard]] Request* pop() noexcept {
     Request* const first = last_->next;

@@ -46,6 +46,7 @@ class Stream final : public Pollable,
 
   // Its loop: what has happened. stream_requests.cpp, stream_io.cpp.
   void on_request() noexcept override;
+  void on_continue() noexcept override;
   void on_flush() noexcept override;
   void on_adopt(RefPtr<NoteTarget> self) noexcept override;
   void on_ready() noexcept override;
@@ -152,7 +153,7 @@ class Stream final : public Pollable,
   void finish_requests() noexcept;
   void put_requested_output_first() noexcept;
   void put_sent_first();
-  bool move_requested_output(Output& out, int most);
+  [[gnu::noinline]] bool move_requested_output(Output& out, int most);
   bool may_move_request() const noexcept;
   bool has_requested_output() const noexcept { return !requested_.empty() || requests_.has_output(); }
   bool take_due_wake() noexcept;
@@ -201,10 +202,11 @@ class Stream final : public Pollable,
 
   State state_;
   bool reuses_input_ = false;
-  bool peer_gone_ = false;   // its end of the stream, or an error, was read: there is nobody to linger for
-  bool final_wake_ = false;  // a wake from before request_end() still has its data call
-  bool wake_due_ = false;    // taken from requests_, and data was not called yet
-  bool continues_ = false;   // a note to this loop about requested_ is under way
+  bool peer_gone_ = false;        // its end of the stream, or an error, was read: there is nobody to linger for
+  bool final_wake_ = false;       // a wake from before request_end() still has its data call
+  bool wake_due_ = false;         // taken from requests_, and data was not called yet
+  bool wakes_forgotten_ = false;  // since then: nothing in requested_ waits for that call
+  bool continues_ = false;        // the note kContinue is under way
   std::uint8_t looks_without_progress_ = 0;
   Transport transport_;
   int unacknowledged_ = 0;  // at the last look

@@ -73,9 +73,13 @@ bool Stream::add_behind_requests(Request* request) noexcept try {
   RequestList one;
   one.add(request);
   if (sent_.first == 0 && !add_to_outbox({})) return false;  // it is flushed with the others
-  if (requests_.has_output()) requested_.append(requests_.take_output());
+  if (wake_due_ && !std::exchange(wakes_forgotten_, true)) requested_.forget_wakes();
+  if (requests_.has_output()) {
+    RequestList others = requests_.take_output();
+    if (wake_due_) others.forget_wakes();
+    requested_.append(std::move(others));
+  }
   requested_.append(std::move(one));
-  if (wake_due_) requested_.forget_wakes();
   return true;
 } catch (const std::bad_alloc&) {
   return false;
@@ -94,7 +98,7 @@ void Stream::on_flush() noexcept {
 // others repeat it.
 [[gnu::flatten]] void Stream::on_request() noexcept {
   EVIO_ASSERT(on_loop());
-  continues_ = false;
+  if (continues_) return;  // that note comes, and does not multiply
   const bool taken = take_requests();
   send_requested();
   if (is_open() && take_due_wake()) {
@@ -103,13 +107,19 @@ void Stream::on_flush() noexcept {
     send_requested();
   }
   if (!is_open()) return;
-  if (!requested_.empty() || (wake_due_ && !is_closing())) return continue_next_turn();
-  if (!is_closing()) return;
+  if (requested_.empty() && !wake_due_ && !is_closing()) [[likely]]
+    return;
+  if (!requested_.empty() || !is_closing()) return continue_next_turn();
   request_end(Action::Close);
   finish_requests();
 }
 
-void Stream::sweep() noexcept { on_request(); }
+void Stream::on_continue() noexcept {
+  continues_ = false;
+  on_request();
+}
+
+void Stream::sweep() noexcept { on_continue(); }
 
 // Writes what the loop has put into the output, as if a callback had returned it.
 void Stream::finish_requests() noexcept {
@@ -137,6 +147,10 @@ void Stream::send_requested() noexcept {
 bool Stream::take_requests() noexcept {
   if (wake_due_) return false;
   Requests::Taken taken = requests_.take();
+  if (taken.woken) {
+    requested_.forget_wakes();  // those that are left were behind an earlier one
+    wakes_forgotten_ = false;
+  }
   requested_.append(std::move(taken.list));
   wake_due_ = taken.woken;
   return true;
@@ -150,7 +164,7 @@ bool Stream::move_requested_output(Output& out, int most) {
   requested_.take_while(most, [&](Request& request) {
     if (up_to_wake && request.after_wake) return false;
     if (request.shared.empty()) [[likely]] {
-      out.append(request.text());
+      out.append(request.copied());
     } else {
       OutputAccess::share(out, request.shared);
     }
@@ -179,7 +193,7 @@ bool Stream::take_last_wake() noexcept {
 
 // The loop looks at the requests again on its next turn.
 void Stream::continue_next_turn() noexcept {
-  if (!std::exchange(continues_, true) && !post_note(Note::Kind::kRequest)) queue().post(Signal::kSweep);
+  if (!std::exchange(continues_, true) && !post_note(Note::Kind::kContinue)) queue().post(Signal::kSweep);
 }
 
 // Before a data call: what it returns leaves after what other threads have sent, up to the wake that is due.

@@ -181,6 +181,7 @@ void Stream::renew_handle() noexcept {
 // In a catch clause: no callback threw, so the library did, for want of memory. It costs this connection.
 Stream::Step Stream::out_of_memory() noexcept {
   host_.out_.clear();
+  host_.sent_.clear();
   host_.input_.done();
   fail(current_exception_error());
   drop_pending();

@@ -35,6 +35,7 @@ class Subject final : public Pollable, public Endpoint {
   void set_context(std::unique_ptr<Context>) override {}
   void on_ready() noexcept override { say(""); }
   void on_request() noexcept override { say(" request"); }
+  void on_continue() noexcept override { say(" continue"); }
   void on_flush() noexcept override { say(" flush"); }
   void on_adopt(RefPtr<NoteTarget> self) noexcept override {
     EXPECT_EQ(self.get(), this);

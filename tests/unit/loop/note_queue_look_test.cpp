@@ -49,6 +49,7 @@ class FakePoller final : public Poller {
 class Subject final : public NoteTarget {
  public:
   void on_request() noexcept override {}
+  void on_continue() noexcept override {}
   void on_flush() noexcept override {}
   void on_adopt(RefPtr<NoteTarget>) noexcept override {}
 

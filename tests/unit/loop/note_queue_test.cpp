@@ -70,6 +70,7 @@ class Subject final : public NoteTarget {
   const std::uint64_t number;
 
   void on_request() noexcept override {}
+  void on_continue() noexcept override {}
   void on_flush() noexcept override {}
   void on_adopt(RefPtr<NoteTarget>) noexcept override {}
 

@@ -191,16 +191,93 @@ TEST_F(StreamTest, ACallbacksOwnSendPullsWhatWasSentBehindAWakeForward) {
       EXPECT_TRUE(conn_.send("behind the wake,"));
     });
   };
-  events_.data = [](Conn& conn, const Bytes& in, Output& out) {
+  events_.data = [&](Conn& conn, const Bytes& in, Output& out) {
     out = in.empty() ? "woken," : "output,";
-    if (!in.empty()) conn.send("own,");
+    if (in.empty()) return Action::None;
+    from_elsewhere([&] {
+      EXPECT_TRUE(conn.wake());
+      EXPECT_TRUE(conn.send("behind another,"));
+    });
+    EXPECT_TRUE(conn.send("own,"));
+    return Action::None;
+  };
+  const Turn both = [&] {
+    poller_.report(other_);
+    say_and_report("x");
+  };
+  const Turn check = [&] { EXPECT_EQ(heard(), "behind the wake,behind another,own,output,woken,woken,"); };
+  run({both, [] {}, [] {}, check, both, [] {}, [] {}, check});
+}
+
+TEST_F(StreamTest, WhatIsSentToAWokenConnectionByAnothersCallbackLeavesBeforeItsNextOutput) {
+  other_.act = [&] {
+    from_elsewhere([&] {
+      EXPECT_TRUE(conn_.wake());
+      EXPECT_TRUE(conn_.send("behind the wake,"));
+    });
+    EXPECT_TRUE(conn_.send(std::string(2'000, 's')));
+  };
+  events_.data = [](Conn&, const Bytes& in, Output& out) {
+    out = in.empty() ? "woken," : "output,";
     return Action::None;
   };
   run({[&] {
          poller_.report(other_);
          say_and_report("x");
        },
-       [] {}, [&] { EXPECT_EQ(heard(), "behind the wake,own,output,woken,"); }});
+       [] {}, [&] { EXPECT_EQ(heard(), "behind the wake," + std::string(2'000, 's') + "output,woken,"); }});
+}
+
+TEST_F(StreamTest, WhatIsLeftBehindAWakeLeavesBeforeTheCallOfTheNextWake) {
+  other_.act = [&] {
+    from_elsewhere([&] {
+      EXPECT_TRUE(conn_.wake());
+      EXPECT_TRUE(conn_.send("first,"));
+    });
+  };
+  int woken = 0;
+  events_.data = [&](Conn& conn, const Bytes& in, Output& out) {
+    if (!in.empty()) {
+      out = "output,";
+    } else if (++woken == 1) {
+      out = "woken,";
+      from_elsewhere([&] {
+        EXPECT_TRUE(conn.send("second,"));
+        EXPECT_TRUE(conn.wake());
+        EXPECT_TRUE(conn.send("third,"));
+      });
+    } else {
+      out = "woken again,";
+    }
+    return Action::None;
+  };
+  run({[&] {
+         poller_.report(other_);  // its note is still to come when the loop reads, and takes what it is about
+         say_and_report("x");
+       },
+       [] {}, [] {}, [] {}, [&] { EXPECT_EQ(heard(), "output,woken,first,second,woken again,third,"); }});
+}
+
+TEST_F(StreamTest, MovesAThousandRequestsATurnHoweverManyNotesCome) {
+  constexpr std::size_t kAtOnce = 1024;
+  constexpr int kMany = 10 * kAtOnce;
+  std::size_t sent = 0;
+  const auto send = [&](int times) {
+    from_elsewhere([&] {
+      for (int i = 0; i != times; ++i, ++sent) ASSERT_TRUE(conn_.send("x"));
+    });
+  };
+  std::size_t all = 0;
+  Turn one_more = [&] {
+    const std::size_t now = heard().size();
+    EXPECT_LE(now, kAtOnce);
+    all += now;
+    if (all == sent) return;
+    if (all < 5 * kAtOnce) send(1);
+    poller_.turns.push_front(one_more);
+  };
+  run({[&] { send(kMany); }, one_more});
+  EXPECT_EQ(all, sent);
 }
 
 TEST_F(StreamTest, WhatIsSentFromOutsideItsCallbacksLeavesInOneWrite) {
