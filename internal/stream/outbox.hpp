@@ -11,9 +11,9 @@
 
 namespace evio::internal {
 
-/// What the callbacks of one loop send by Conn::send(), until it is flushed: the texts of many connections in one
-/// buffer, so that they cost no allocation each, and one write takes all that a connection was sent meanwhile. It has
-/// a reference to each of those connections.
+/// Collects what the callbacks of one loop send by Conn::send(), until it is flushed. One buffer holds the texts of all
+/// connections, so that a text costs no allocation, and one write takes everything that a connection was sent since the
+/// last flush. The outbox has a reference to each of those connections.
 /// Thread-safety: its loop's thread.
 class Outbox {
  public:
@@ -39,8 +39,8 @@ class Outbox {
     for (std::uint32_t at = chain.first; at != 0; at = entry(at).next) piece(text_of(at));
   }
 
-  /// Calls flush(target, chain) for the texts there are now, in the order of their beginnings. True when no others have
-  /// come meanwhile: then it is empty.
+  /// Calls flush(target, chain) for each text that is there now, oldest first. Returns true, and is empty, if those
+  /// calls have added no others.
   template <class Flush>
   bool flush(Flush flush) {
     for (const std::size_t end = entries_.size(); flushed_ != end;) {

@@ -117,14 +117,14 @@ class RequestList {
   Request* last_ = nullptr;  // whose `next` is the oldest
 };
 
-/// What other threads ask of one connection: bytes to send, a wake, its end. It waits here, in the order in which it
-/// was asked for, until the loop takes it. Whoever finds nothing announced posts a note to the loop; anyone who comes
-/// before the loop has looked only adds, so that a flood costs one note.
+/// Holds what other threads ask of one connection, in order, until the loop takes it: bytes to send, a wake, its end. A
+/// thread that finds no note announced posts one to the loop; the threads that come before the loop looks only add, so
+/// a flood costs one note.
 ///
-/// A stack that any thread pushes onto and the loop takes whole. Nobody waits for a lock: what a call has added when it
-/// returns is what the loop's next look finds, wherever other threads have lost their processors meanwhile. So all
-/// sends have one order, whoever made them. A thread that is to post the note and stalls before it does delays that
-/// look, unless there is input, as long as it stalls.
+/// It is a stack: any thread pushes onto it, and the loop takes it whole. Nobody waits for a lock. The loop's next look
+/// finds every request whose call has returned, even while other threads have lost their processors. So all sends have
+/// one order, whoever made them. A thread that has announced a note and stalls before it posts it delays that look,
+/// unless there is input, for as long as it stalls.
 /// Thread-safety: send(), wake() and close() any thread; the rest the loop's.
 class Requests {
  public:

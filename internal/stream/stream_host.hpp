@@ -54,7 +54,7 @@ class StreamHost {
   template <class Callback>
   void call_guarded(Callback callback) noexcept;
   void add_lingering(Stream& stream) noexcept;
-  /// False when others have sent meanwhile: then it is to be called again, in another turn.
+  /// Returns false if flushing has made callbacks send more: the caller must call it again, in another turn.
   bool flush_outbox() noexcept;
   void on_linger_timer(TimePoint now) noexcept;
   void close_acknowledged(TimePoint now) noexcept;
