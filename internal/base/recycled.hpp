@@ -2,9 +2,9 @@
 
 #include <cstddef>
 #include <new>
-#include <utility>
 
 #include "internal/base/sanitizer.hpp"
+#include "internal/base/thread_blocks.hpp"
 
 namespace evio::internal {
 
@@ -15,45 +15,19 @@ template <class T, std::size_t kKept = 256>
 class Recycled {
  public:
   static void* operator new(std::size_t size) {
-    if (Block* const block = take()) return block;
-    return ::operator new(size);
-  }
-  static void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    if (Block* const block = take()) return block;
-    return ::operator new(size, std::nothrow);
+    void* const block = ThreadBlocks<T>::take();
+    if (block == nullptr) return ::operator new(size);
+    --kept;
+    return block;
   }
   static void operator delete(void* memory) noexcept {
-    static_assert(sizeof(T) >= sizeof(Block) && alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
-    if (kAddressSanitizer || kept == kKept || ending) return ::operator delete(memory);
-    owner.touch();
-    first = new (memory) Block{first};
+    static_assert(sizeof(T) >= sizeof(FreeBlock) && alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+    if (kAddressSanitizer || kept == kKept || !ThreadBlocks<T>::put(memory)) return ::operator delete(memory);
     ++kept;
   }
 
  private:
-  struct Block {
-    Block* next;
-  };
-
-  static Block* take() noexcept {
-    if (first == nullptr) return nullptr;
-    --kept;
-    return std::exchange(first, first->next);
-  }
-
-  // Plain values, so that they may be used while other objects of an ending thread are destroyed.
-  static inline thread_local Block* first = nullptr;
   static inline thread_local std::size_t kept = 0;
-  static inline thread_local bool ending = false;
-
-  struct Owner {
-    ~Owner() {
-      ending = true;
-      while (Block* const block = take()) ::operator delete(block);
-    }
-    void touch() noexcept {}
-  };
-  static inline thread_local Owner owner;
 };
 
 }  // namespace evio::internal

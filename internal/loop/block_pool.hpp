@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <new>
 
+#include "internal/base/thread_blocks.hpp"
+
 namespace evio::internal {
 
 /// Memory for what other threads ask of one loop: any thread takes blocks, the loop gives them back, so that a steady
@@ -11,10 +13,6 @@ namespace evio::internal {
 /// blocks wait in the pool, and as many in the store of a thread that has sent something.
 /// Thread-safety: get() any thread; Returned the loop's.
 class BlockPool {
-  struct Block {
-    Block* next;
-  };
-
  public:
   static constexpr std::size_t kBlock = 256;  // bytes
   static constexpr int kMost = 1024;          // blocks: a broadcast to so many connections allocates nothing
@@ -22,7 +20,7 @@ class BlockPool {
   BlockPool() = default;
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
-  ~BlockPool() { free_all(returned_.load(std::memory_order_acquire)); }
+  ~BlockPool() { FreeBlock::free_all(returned_.load(std::memory_order_acquire)); }
 
   /// kBlock bytes; nullptr when there is no memory.
   void* get() noexcept;
@@ -37,23 +35,21 @@ class BlockPool {
 
     void add(void* block) noexcept {
       if (count_ == kMost) return ::operator delete(block);
-      first_ = new (block) Block{first_};
+      first_ = new (block) FreeBlock{first_};
       if (count_++ == 0) last_ = first_;
     }
 
    private:
     BlockPool& pool_;
-    Block* first_ = nullptr;
-    Block* last_ = nullptr;
+    FreeBlock* first_ = nullptr;
+    FreeBlock* last_ = nullptr;
     int count_ = 0;
   };
 
  private:
-  static void free_all(Block* first) noexcept;
-  void give_back(Block* first, Block* last, int count) noexcept;
-  struct Store;  // a thread's
+  void give_back(FreeBlock* first, FreeBlock* last, int count) noexcept;
 
-  std::atomic<Block*> returned_{nullptr};
+  std::atomic<FreeBlock*> returned_{nullptr};
   int waiting_ = 0;  // in there, as far as the loop knows: some thread may have taken them
 };
 
