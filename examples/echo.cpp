@@ -16,7 +16,7 @@ std::string_view trim(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kSpace) + 1);
 }
 
-// Out of the handler, which most of the time does not need it.
+// Kept out of the handler, which rarely logs.
 [[gnu::cold]] void log_packet(std::string_view packet) { examples::log(trim(packet)); }
 
 evio::Error run_echo(int argc, char** argv) {

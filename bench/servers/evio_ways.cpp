@@ -16,7 +16,7 @@ using evio::Conn;
 using evio::Events;
 using evio::Output;
 
-// Each is one loop's: that of the only thread.
+// Belongs to the only loop.
 std::vector<Conn> everybody;
 
 void answer_by_send(Events& events) {

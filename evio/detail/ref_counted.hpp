@@ -22,7 +22,7 @@ class RefCounted {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) dispose();
   }
 
-  /// True when nobody but the caller has references, of which it has so many.
+  /// True if the references that the caller owns are all there are.
   // acquire, paired with release(): all other threads have finished reading before the caller overwrites the bytes.
   bool unshared(std::uint32_t own = 1) const noexcept { return references_.load(std::memory_order_acquire) == own; }
 

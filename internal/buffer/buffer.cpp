@@ -16,7 +16,7 @@ constexpr std::size_t kLarge = 32 * 1024;
 // M_MMAP_THRESHOLD): then what slow peers leave waiting lies in the middle of the heap and is never given back.
 constexpr std::size_t kMapped = 128 * 1024;
 
-// AddressSanitizer is to know them all.
+// AddressSanitizer watches only what malloc(3) gives.
 constexpr bool is_mapped(std::size_t capacity) { return !kAddressSanitizer && capacity >= kMapped; }
 
 char* map(std::size_t size) {

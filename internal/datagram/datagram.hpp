@@ -53,8 +53,7 @@ class Datagram final : public Endpoint {
   Addr local() const override;
   Addr remote() const override { return route_.peer.to_addr(Network::kUdp); }
 
-  /// Another datagram was received into the route.
-  void renumber(std::uint64_t id) noexcept { set_id(id); }
+  using Endpoint::set_id;
   DatagramRoute& route() noexcept { return route_; }
 
  private:

@@ -75,7 +75,7 @@ void DatagramSocket::name(std::size_t count, std::uint64_t first_id) {
     msghdr& header = messages_[i].msg_hdr;
     BytesAccess::set_range(slot.input, slot.block->data(), messages_[i].msg_len);
     poison(slot.block->data() + messages_[i].msg_len, kLargest - messages_[i].msg_len);
-    slot.sender->renumber(first_id + i);
+    slot.sender->set_id(first_id + i);
     DatagramRoute& route = slot.sender->route();
     route.peer.size = header.msg_namelen;
     route.control_size = 0;

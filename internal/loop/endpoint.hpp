@@ -34,7 +34,7 @@ class Endpoint : public NoteTarget {
   Endpoint(std::uint64_t id, RefPtr<NoteQueue> queue, int addr_index)
       : addr_index_(addr_index), id_(id), queue_(std::move(queue)) {}
 
-  /// Becomes another endpoint. Only while nobody but the loop has a handle of this one.
+  /// Makes it another endpoint. Only while nobody but the loop has a handle of it.
   void set_id(std::uint64_t id) noexcept { id_ = id; }
 
   NoteQueue& queue() const noexcept { return *queue_; }

@@ -50,7 +50,7 @@ class Loop {
   TimerWheel& timers() noexcept { return timers_; }
   bool on_thread() const noexcept { return queue_.on_loop_thread(); }
 
-  /// From a shutdown on nothing new is begun.
+  /// True once the server shuts down: the loop begins nothing new.
   bool shutting_down() const noexcept { return stop_.is_set(); }
   /// True from on_shutdown() on.
   bool stopping() const noexcept { return stopping_; }

@@ -11,7 +11,7 @@ class NoteTarget : public RefCounted {
  public:
   /// Other threads have sent something, woken it or closed it.
   virtual void on_request() noexcept = 0;
-  /// It asked to go on with what on_request() has left.
+  /// It has asked for another turn, for what on_request() left.
   virtual void on_continue() noexcept = 0;
   /// A callback of its own loop has sent something.
   virtual void on_flush() noexcept = 0;

@@ -90,7 +90,7 @@ class RequestList {
       throw;
     }
   }
-  /// Takes it over.
+  /// Adds a request at the end, and owns it.
   void add(Request* request) noexcept {
     if (last_ == nullptr) {
       request->next = request;
@@ -109,7 +109,7 @@ class RequestList {
     if (!empty()) std::swap(last_->next, more.last_->next);
     last_ = std::exchange(more.last_, nullptr);
   }
-  /// None of them is after a wake any more.
+  /// Lets all of them leave, whatever wake they were sent after.
   void forget_wakes() noexcept;
 
  private:

@@ -66,7 +66,7 @@ class StreamHost {
   Loop& loop_;
   ServerControl& server_;
   Outbox outbox_;
-  Output sent_;  // to go before it: empty outside put_sent_first()
+  Output sent_;  // what leaves before it; empty outside put_sent_first()
   StreamList open_;
   StreamList lingering_;  // by the time until which they do
   TimePoint drain_until_ = Timer::kNever;

@@ -98,12 +98,12 @@ void Stream::on_flush() noexcept {
 // others repeat it.
 [[gnu::flatten]] void Stream::on_request() noexcept {
   EVIO_ASSERT(on_loop());
-  if (continues_) return;  // that note comes, and does not multiply
+  if (continues_) return;  // kContinue finds this too; a turn must not do more for more notes
   const bool taken = take_requests();
   send_requested();
   if (is_open() && take_due_wake()) {
     run(Step::kWake);
-    if (!taken) take_requests();  // there was a wake before: this note is about what came since
+    if (!taken) take_requests();  // the wake that was due held back what this note is about
     send_requested();
   }
   if (!is_open()) return;

@@ -51,8 +51,8 @@ Stream::Step Stream::read_nothing(ssize_t n) {
   return next_step();
 }
 
-// Output in several pieces, after output that is pending or was sent before, or announced by pre_write. What a callback
-// of the loop has sent, and nothing else, is as common as all the others together.
+// Writes output in several pieces, after output that is pending or was sent before, or announced by pre_write. One text
+// that was sent, and nothing else, is as common as all of that: it is written from where it is.
 Stream::Step Stream::transmit_slow() {
   if (state_.output == kSent && host_.out_.empty()) {
     if (requested_.empty() && host_.outbox_.is_one_text(sent_)) return transmit_sent();
@@ -85,7 +85,6 @@ Stream::Step Stream::transmit_all() {
   return write_output();
 }
 
-// Nothing but one text in the outbox: it is written from there.
 Stream::Step Stream::transmit_sent() {
   const std::string_view text = host_.outbox_.first_text(sent_);
   const ssize_t n = transport_.write_once(text.data(), text.size());
@@ -96,7 +95,6 @@ Stream::Step Stream::transmit_sent() {
   return Step::kWait;
 }
 
-// Nothing but one request: its text is written from where it is.
 Stream::Step Stream::transmit_request() {
   EVIO_ASSERT(may_move_request());
   const std::string_view text = requested_.front().text();

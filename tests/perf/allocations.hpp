@@ -10,7 +10,7 @@ namespace evio::test {
 void count_allocations_here() noexcept;
 /// How many there were on all such threads.
 std::uint64_t allocations() noexcept;
-/// How many bytes of the heap, and mapped, all threads hold now.
+/// How many bytes all threads hold now, of the heap and mapped.
 std::size_t live_bytes() noexcept;
 
 }  // namespace evio::test

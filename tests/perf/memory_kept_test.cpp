@@ -366,8 +366,7 @@ std::size_t resident_bytes() {
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-// Of what waited for slow readers nothing is left in the process, not even in the allocator, when they have read it:
-// while connections come and go, and others still wait.
+// Once slow readers have read what waited for them, the process does not hold it any more, not even in its allocator.
 TEST_P(MemoryKeptByLoopTest, OfAnswersToSlowReaders) {
   constexpr std::size_t kReaders = 40;
   static const std::string kText = pattern(6 * kMiB);
