@@ -5,6 +5,8 @@
 
 #include "internal/buffer/bytes_access.hpp"
 #include "internal/loop/endpoint.hpp"
+#include "internal/loop/timed_task.hpp"
+#include "internal/server/server_access.hpp"
 
 namespace evio {
 
@@ -33,6 +35,27 @@ bool Conn::send_string(std::string&& x) const {
   } catch (const std::bad_alloc&) {
     return false;
   }
+}
+
+bool Conn::abort() const { return endpoint_ != nullptr && endpoint_->abort(); }
+bool Conn::pause() const { return endpoint_ != nullptr && endpoint_->pause(); }
+bool Conn::resume() const { return endpoint_ != nullptr && endpoint_->resume(); }
+bool Conn::close_write() const { return endpoint_ != nullptr && endpoint_->close_write(); }
+bool Conn::expires_after(std::chrono::nanoseconds delay) const {
+  return endpoint_ != nullptr && endpoint_->expires_after(delay);
+}
+std::size_t Conn::pending() const noexcept { return endpoint_ == nullptr ? 0 : endpoint_->pending_bytes(); }
+int Conn::native_handle() const noexcept { return endpoint_ == nullptr ? -1 : endpoint_->native_handle(); }
+Server Conn::server() const {
+  return endpoint_ == nullptr ? Server() : internal::ServerAccess::handle(endpoint_->server());
+}
+
+bool Conn::post_task(std::unique_ptr<internal::ConnTask> task) const {
+  return endpoint_ != nullptr && task != nullptr && endpoint_->post(std::move(task));
+}
+Timer Conn::post_task_after(std::chrono::nanoseconds delay, std::unique_ptr<internal::ConnTask> task) const {
+  if (endpoint_ == nullptr || task == nullptr) return {};
+  return internal::TimerAccess::handle(endpoint_->post_after(delay, std::move(task)));
 }
 
 void Conn::store_context(std::unique_ptr<internal::Context> context) const {

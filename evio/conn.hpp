@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,9 @@
 #include "evio/bytes.hpp"
 #include "evio/detail/context.hpp"
 #include "evio/detail/share_policy.hpp"
+#include "evio/detail/task.hpp"
+#include "evio/server.hpp"
+#include "evio/timer.hpp"
 
 namespace evio {
 
@@ -25,8 +29,11 @@ class EndpointAccess;
 /// A small handle to one connection. Copy it freely and keep it as long as you like, even in the connection's own
 /// context: it keeps no descriptor open. A default-constructed Conn refers to no connection and behaves as if closed.
 ///
-/// Thread-safety: wake(), send(), close(), id(), loop_index() and the addresses may be used from any thread at any
-/// time, even after serve() has returned. The context belongs to the loop: use it only in this connection's callbacks.
+/// Thread-safety: all methods may be used from any thread at any time, even after serve() has returned, except that the
+/// context and native_handle() belong to the loop: use them only in this connection's callbacks. None of them runs a
+/// callback inline, so the caller may hold locks. What one thread asks of a connection happens in the order in which it
+/// asks. Methods that return bool return false, and do nothing, if the connection has closed, or if this is a
+/// datagram's Conn and does not say otherwise.
 class Conn {
  public:
   /// Refers to no connection.
@@ -93,6 +100,51 @@ class Conn {
   /// May be called from any thread; runs no callback inline, so the caller may hold locks.
   bool close() const;
 
+  /// Ends the connection at once: drops pending output and resets it (SO_LINGER, socket(7)); a unix socket, which has
+  /// no reset, is closed. `closed` gets std::errc::operation_canceled. Also works on a connection that is closing,
+  /// until `closed` is called.
+  bool abort() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+
+  /// From now on no input is read, the peer's end of stream included, until resume(). A `data` call under way, or the
+  /// read under way if another thread calls this, may still come. Everything else goes on; a connection that fails is
+  /// closed after what had arrived was delivered. It is a flag, not a count: the last call of pause() and resume()
+  /// wins. Returns false if the connection is closing or closed.
+  bool pause() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+  /// Reads input again. Returns false if the connection is closing or closed.
+  bool resume() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+
+  /// Ends this side of the stream (shutdown(2), SHUT_WR) once all output so far has been sent; that includes the `out`
+  /// of the callback under way. Input goes on. From now on send() returns false, and the `out` of later callbacks is
+  /// dropped. Once the peer has ended its side too, the connection closes without an error.
+  /// Returns false if this side has ended already, or the connection is closing or closed.
+  bool close_write() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+
+  /// Calls f on the connection's loop, as `data` would be called: f is an `Action(Conn&, Output&)`, which may be
+  /// move-only. What the caller sent before leaves before the output of f, and what it sends afterwards leaves behind
+  /// it; except that in a callback of this connection everything that callback sends, and its `out`, leave first. f
+  /// runs even if close() or Server::shutdown() is called afterwards. If the connection ends before that otherwise, f
+  /// is destroyed on its loop without having run.
+  /// Returns false, and destroys f, if the connection is closing or closed, or if there is no memory.
+  template <class F>
+  bool post(F f) const;
+  /// Calls f as post() does, once `delay` has passed: never early. Functions that are due are called in the order of
+  /// their times, then of these calls. f is destroyed without having run if the connection closes before that.
+  /// Returns a Timer of nothing, and destroys f, if the connection is closing or closed, or if there is no memory.
+  template <class F>
+  Timer post_after(std::chrono::nanoseconds delay, F f) const;
+  /// Sets the connection's one deadline, in place of an earlier one: once `delay` has passed, `timeout` is called with
+  /// Timeout::Deadline. 0 or less means no deadline. Returns false if the connection is closing or closed, or if there
+  /// is no memory.
+  bool expires_after(std::chrono::nanoseconds delay) const;  // NOLINT(modernize-use-nodiscard): may be ignored
+
+  /// How many bytes were accepted by send(), or returned as `out`, and have not been taken by the kernel.
+  std::size_t pending() const noexcept;
+  /// The server this belongs to, a datagram's too; of nothing if serve() has returned and no other handle is left.
+  Server server() const;
+  /// The connection's descriptor, for getsockopt(2) and setsockopt(2), in its own callbacks from `opened` to `closed`;
+  /// -1 elsewhere.
+  int native_handle() const noexcept;
+
   /// The same connection.
   friend bool operator==(const Conn& a, const Conn& b) noexcept { return a.endpoint_ == b.endpoint_; }
   /// Ordered by id within one server, for sorted containers.
@@ -109,6 +161,8 @@ class Conn {
   bool send_copy(std::string_view x) const;
   bool send_bytes(Bytes x) const;
   bool send_string(std::string&& x) const;
+  bool post_task(std::unique_ptr<internal::ConnTask> task) const;
+  Timer post_task_after(std::chrono::nanoseconds delay, std::unique_ptr<internal::ConnTask> task) const;
 
   internal::Endpoint* endpoint_ = nullptr;
 };
@@ -134,6 +188,16 @@ void Conn::set_context(T value) const {
 template <class T>
 T* Conn::context() const noexcept {
   return static_cast<T*>(find_context(internal::type_id<std::remove_cv_t<T>>()));
+}
+
+template <class F>
+bool Conn::post(F f) const {
+  return post_task(internal::make_task<internal::ConnTaskOf<F>, internal::ConnTask>(std::move(f)));
+}
+
+template <class F>
+Timer Conn::post_after(std::chrono::nanoseconds delay, F f) const {
+  return post_task_after(delay, internal::make_task<internal::ConnTaskOf<F>, internal::ConnTask>(std::move(f)));
 }
 
 inline bool Conn::send(const Bytes& x) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 
 #include "evio/bytes.hpp"
@@ -25,6 +26,14 @@ enum class LoadBalance {
   Random,            ///< Evenly distributed at random; with reuseport, as the kernel distributes them.
   RoundRobin,        ///< Connection i, counted from 0, goes to loop i mod N.
   LeastConnections,  ///< A loop with the fewest connections.
+  SourceAddrHash,    ///< The same loop for every connection of one peer IP address.
+};
+
+/// Why `timeout` is called.
+enum class Timeout {
+  Idle,      ///< Options::idle_timeout has passed.
+  Write,     ///< Options::write_timeout has passed.
+  Deadline,  ///< The time set by Conn::expires_after() has come.
 };
 
 /// What `opened` may set for its connection.
@@ -34,6 +43,23 @@ struct Options {
   std::chrono::nanoseconds tcp_keep_alive{0};
   /// If true, `in` and every copy of it are plain views of the loop's buffer, which the next read overwrites.
   bool reuse_input_buffer = false;
+  /// If greater than 0, `timeout` is called with Timeout::Idle after so long without progress in either direction:
+  /// nothing came from the peer, the kernel took no output, and the peer acknowledged none.
+  std::chrono::nanoseconds idle_timeout{0};
+  /// If greater than 0, `timeout` is called with Timeout::Write after output has waited, or has been unacknowledged,
+  /// for so long without progress.
+  std::chrono::nanoseconds write_timeout{0};
+  /// `congested` is called when Conn::pending() has come above this many bytes.
+  std::size_t high_water = 0;
+  /// `drained` is called when Conn::pending() is back at this many bytes or below.
+  std::size_t low_water = 0;
+  /// If greater than 0, a send() that would bring Conn::pending() above this many bytes is refused, whole.
+  std::size_t max_pending = 0;
+  /// If true, input is read while output is pending: who sets it bounds the output by `congested`, Conn::pause() and
+  /// max_pending. If false, a peer that does not read is not read either.
+  bool read_while_pending = false;
+  /// If true, the peer's end of stream calls `ended` and does not close the connection.
+  bool half_open = false;
 };
 
 /// The callbacks and settings of a server. Every callback is optional.
@@ -45,7 +71,8 @@ struct Options {
 /// UDP sockets only call `data`, once per datagram. Non-empty `out` is sent back as one datagram; Shutdown is the only
 /// action with an effect. Copy the Conn to send more later.
 ///
-/// If `opened` or `data` throws, its connection is closed and `closed` gets the exception's message. What that call
+/// If `opened`, `data`, `timeout`, `congested`, `drained`, `ended` or a function passed to Conn::post() throws, its
+/// connection is closed and `closed` gets the exception's message. What that call
 /// added to `out` is dropped; everything sent earlier is still delivered, and so is what the call itself passed to
 /// send(). Over UDP only that datagram's reply is lost. If any other callback throws, the server shuts down and serve()
 /// rethrows the exception.
@@ -81,6 +108,24 @@ struct Events {
   /// Called on loop 0 right after `serving`, then `delay` after it returns. `delay` is 0 on entry; 0 or less means the
   /// next loop iteration. Shutdown is the only action with an effect.
   std::function<Action(std::chrono::nanoseconds& delay)> tick = nullptr;
+
+  /// How long a closing connection may go on without progress, that is without the kernel taking output or the peer
+  /// acknowledging some. Then it is aborted: `closed` gets std::errc::timed_out, or the error that it closes with
+  /// anyway. Options::write_timeout counts instead if it is shorter. 0 or less means for ever.
+  std::chrono::nanoseconds close_timeout = std::chrono::seconds(60);
+  /// Called on the connection's loop when a time has passed: see Options::idle_timeout, Options::write_timeout and
+  /// Conn::expires_after(). None starts Idle and Write anew; a Deadline is over. Close closes; after Timeout::Write it
+  /// aborts, and `closed` gets std::errc::timed_out. If this is not set, the connection closes with
+  /// std::errc::timed_out. Not called once the connection is closing.
+  std::function<Action(Conn& conn, Timeout what, Output& out)> timeout = nullptr;
+  /// Called on the connection's loop when more output is pending than Options::high_water, after the loop has tried to
+  /// write it. Not called once the connection is closing.
+  std::function<Action(Conn& conn)> congested = nullptr;
+  /// Called on the connection's loop, after `congested`, when Options::low_water or less is pending. The two alternate.
+  std::function<Action(Conn& conn, Output& out)> drained = nullptr;
+  /// Called once on the connection's loop, if Options::half_open is set, when the peer has ended its side and all input
+  /// was delivered.
+  std::function<Action(Conn& conn, Output& out)> ended = nullptr;
 };
 
 }  // namespace evio

@@ -1,5 +1,7 @@
 #include "evio/server.hpp"
 
+#include <utility>
+
 #include "internal/server/server_state.hpp"
 
 namespace evio {
@@ -13,6 +15,20 @@ int Server::num_loops() const noexcept { return state_ ? static_cast<int>(state_
 
 void Server::shutdown() const noexcept {
   if (state_) state_->shut_down();
+}
+
+bool Server::post_task(int loop, std::unique_ptr<internal::LoopTask> task) const {
+  if (loop < 0 || loop >= num_loops() || task == nullptr) return false;
+  const auto index = static_cast<std::size_t>(loop);
+  return internal::LoopTasks::post(*state_->tasks[index], *state_->queues[index], std::move(task));
+}
+
+Timer Server::post_task_after(int loop, std::chrono::nanoseconds delay,
+                              std::unique_ptr<internal::LoopTask> task) const {
+  if (loop < 0 || loop >= num_loops() || task == nullptr) return {};
+  const auto index = static_cast<std::size_t>(loop);
+  return internal::TimerAccess::handle(
+      internal::LoopTasks::post_after(*state_->tasks[index], state_->queues[index], delay, std::move(task)));
 }
 
 }  // namespace evio

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "evio/addr.hpp"
+#include "evio/detail/task.hpp"
+#include "evio/timer.hpp"
 
 namespace evio {
 
@@ -13,9 +16,9 @@ class ServerAccess;
 class ServerState;
 }  // namespace internal
 
-/// A copyable handle to a running server, passed to `serving`. A default-constructed Server refers to no server: it has
-/// no addresses and no loops, and shutdown() does nothing.
-/// Thread-safety: all methods may be called from any thread at any time, even after serve() has returned.
+/// A copyable handle to a running server, passed to `serving`; see also Conn::server(). A default-constructed Server
+/// refers to no server: it has no addresses and no loops, and shutdown() does nothing. Thread-safety: all methods may
+/// be called from any thread at any time, even after serve() has returned.
 class Server {
  public:
   /// Refers to no server.
@@ -31,8 +34,24 @@ class Server {
   /// (signal-safety(7)).
   void shutdown() const noexcept;
 
+  /// Calls f, an `Action()` which may be move-only, on that loop's thread. Shutdown is the only action with an effect;
+  /// an exception shuts the server down. f runs even if shutdown() is called afterwards. Returns false, and destroys f,
+  /// if there is no such loop, if it has ended, or if there is no memory.
+  template <class F>
+  bool post(int loop, F f) const {
+    return post_task(loop, internal::make_task<internal::LoopTaskOf<F>, internal::LoopTask>(std::move(f)));
+  }
+  /// Calls f as post() does, once `delay` has passed: never early. A shutdown destroys f if it is not due before.
+  /// Returns a Timer of nothing, and destroys f, where post() would return false.
+  template <class F>
+  Timer post_after(int loop, std::chrono::nanoseconds delay, F f) const {
+    return post_task_after(loop, delay, internal::make_task<internal::LoopTaskOf<F>, internal::LoopTask>(std::move(f)));
+  }
+
  private:
   friend class internal::ServerAccess;
+  bool post_task(int loop, std::unique_ptr<internal::LoopTask> task) const;
+  Timer post_task_after(int loop, std::chrono::nanoseconds delay, std::unique_ptr<internal::LoopTask> task) const;
   explicit Server(std::shared_ptr<internal::ServerState> state) noexcept : state_(std::move(state)) {}
 
   std::shared_ptr<internal::ServerState> state_;

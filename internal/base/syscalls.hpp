@@ -92,6 +92,12 @@ inline int getsockname(int fd, sockaddr* name, socklen_t* size) { return ::getso
 inline int setsockopt(int fd, int level, int option, int value) {
   return ::setsockopt(fd, level, option, &value, sizeof value);
 }
+/// The error that waits at a socket, which is taken from it (socket(7), SO_ERROR).
+inline int take_error(int fd) {
+  int err = 0;
+  socklen_t size = sizeof err;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) == 0 ? err : errno;
+}
 /// close(2) will drop what is unsent and reset the connection (socket(7), SO_LINGER).
 inline int reset_on_close(int fd) {
   const linger now{1, 0};

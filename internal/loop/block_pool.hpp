@@ -14,7 +14,7 @@ namespace evio::internal {
 /// Thread-safety: get() any thread; Returned the loop's.
 class BlockPool {
  public:
-  static constexpr std::size_t kBlock = 256;  // bytes
+  static constexpr std::size_t kBlock = 320;  // bytes
   static constexpr int kMost = 1024;          // blocks: a broadcast to so many connections allocates nothing
 
   BlockPool() = default;

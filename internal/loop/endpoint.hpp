@@ -1,18 +1,23 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <memory>
 #include <utility>
 
 #include "evio/conn.hpp"
 #include "evio/detail/ref_counted.hpp"
+#include "evio/detail/task.hpp"
 #include "internal/base/intrusive_list.hpp"
 #include "internal/loop/note_queue.hpp"
 
 namespace evio::internal {
 
+class TimedTask;
+
 /// What a Conn refers to: a connection, or the sender of one datagram. It belongs to one loop.
-/// Thread-safety: what the constructor has fixed, the addresses, and wake(), send() and close(), any thread; the rest
-/// its loop's thread.
+/// Thread-safety: the virtual functions, but those that say otherwise, and what the constructor has fixed, any thread;
+/// the rest its loop's thread.
 class Endpoint : public NoteTarget {
  public:
   virtual bool wake() = 0;
@@ -20,15 +25,29 @@ class Endpoint : public NoteTarget {
   virtual bool send_copy(std::string_view bytes) = 0;
   virtual bool close() = 0;
 
+  // What only a connection can do.
+  virtual bool abort() { return false; }
+  virtual bool pause() { return false; }
+  virtual bool resume() { return false; }
+  virtual bool close_write() { return false; }
+  virtual bool post(std::unique_ptr<ConnTask>) { return false; }
+  virtual RefPtr<TimedTask> post_after(std::chrono::nanoseconds, std::unique_ptr<ConnTask>);
+  virtual bool expires_after(std::chrono::nanoseconds) { return false; }
+  virtual std::size_t pending_bytes() const { return 0; }
+  /// In its own callbacks; -1 elsewhere.
+  virtual int native_handle() const { return -1; }
+
   virtual Addr local() const = 0;
   virtual Addr remote() const = 0;
 
+  /// Its loop's thread.
   virtual void set_context(std::unique_ptr<Context> context) = 0;
   void* find_context(const TypeId& type) const noexcept { return context_ ? context_->find(type) : nullptr; }
 
   std::uint64_t id() const noexcept { return id_; }
   int addr_index() const noexcept { return addr_index_; }
   int loop_index() const noexcept { return queue_->loop_index(); }
+  std::shared_ptr<ServerControl> server() const noexcept { return queue_->server(); }
 
  protected:
   Endpoint(std::uint64_t id, RefPtr<NoteQueue> queue, int addr_index)

@@ -4,6 +4,8 @@
 #include <span>
 #include <utility>
 
+#include "internal/loop/timed_task.hpp"
+
 namespace evio::internal {
 
 using std::chrono::nanoseconds;
@@ -28,11 +30,12 @@ void Loop::run(LoopHandler& handler) noexcept {
 
 void Loop::turn() noexcept {
   const Ready ready = poller_->wait(time_to_wait());
+  if (!timers_.empty()) turn_time_ = Clock::now();
   for (Pollable* listener : ready.listeners) listener->on_ready();
   // Notes come before the connections: what was sent before a peer's next request leaves before the answer to it.
   if (has_work_ || queue_.armed() || has_work()) handle_notes();
   dispatch(ready.others);
-  if (!timers_.empty()) timers_.run(Clock::now());
+  if (!timers_.empty()) timers_.run(turn_time_);
   // What has come by now waits for the next turn, which accepts first: a callback may block.
   has_work_ = has_work() || (queue_.armed() && !queue_.prepare_wait());
   reap();
@@ -72,6 +75,8 @@ void Loop::handle(Note note) noexcept {
       return target.on_flush();
     case Note::Kind::kAdopt:
       return target.on_adopt(std::move(note.about));
+    case Note::Kind::kAbort:
+      return target.on_abort();
   }
 }
 
@@ -97,7 +102,15 @@ nanoseconds Loop::time_to_wait() noexcept {
   return std::max(nanoseconds(0), nanoseconds(next - Clock::now()));
 }
 
+void Loop::release_later(RefPtr<TimedTask> cancelled) noexcept { cancelled_.add(*cancelled.detach()); }
+
 void Loop::reap() noexcept {
+  while (!cancelled_.empty()) {
+    TimedTask& task = cancelled_.front();
+    cancelled_.remove(task);
+    const RefPtr<TimedTask> last(&task);
+    task.drop();
+  }
   while (!closed_.empty()) {
     Endpoint& endpoint = closed_.front();
     closed_.remove(endpoint);

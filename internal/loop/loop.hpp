@@ -13,6 +13,8 @@
 
 namespace evio::internal {
 
+class TimedTask;
+
 /// What a loop calls for the signals it gets, and asks when to end. Thread-safety: the loop's thread.
 class LoopHandler {
  public:
@@ -32,12 +34,14 @@ class LoopHandler {
 
 /// One event loop: waits, calls what is ready, handles notes, runs timers, and frees what was closed.
 ///
-/// Every turn: wait; listeners (before any user's callback can block); notes; everything else that is ready; timers;
-/// then closed endpoints are freed, for what is ready may point at them until then.
+/// Every turn: wait; listeners (before any user's callback can block); notes; everything else that is ready; the timers
+/// that were due when the turn began, for what has come meanwhile is still to be read; then closed endpoints are freed,
+/// for what is ready may point at them until then.
 /// Thread-safety: set up by the thread that starts the server; from run() on it belongs to the thread in run().
 class Loop {
  public:
   using Clock = Timer::Clock;
+  using TimePoint = Timer::TimePoint;
 
   Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop);
   ~Loop() { queue_.close(); }
@@ -57,6 +61,10 @@ class Loop {
 
   /// Releases the reference when the turn ends.
   void release_later(RefPtr<Endpoint> closed) noexcept { closed_.add(*closed.detach()); }
+  /// Destroys its function, and releases the reference, when the turn ends.
+  void release_later(RefPtr<TimedTask> cancelled) noexcept;
+  /// When the turn under way began, if a timer was armed then.
+  TimePoint turn_time() const noexcept { return turn_time_; }
   /// Handles all notes there are. True when there were some.
   bool handle_notes() noexcept;
 
@@ -80,6 +88,8 @@ class Loop {
   LoopHandler* handler_ = nullptr;
   TimerWheel timers_;
   IntrusiveList<Endpoint> closed_;
+  IntrusiveList<TimedTask> cancelled_;
+  TimePoint turn_time_{};
   std::array<Note, 256> notes_;  // as many as a turn takes
   std::vector<Note> local_notes_;
   bool more_notes_ = false;  // the last handle_notes() has left some

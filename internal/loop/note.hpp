@@ -15,8 +15,12 @@ class NoteTarget : public RefCounted {
   virtual void on_continue() noexcept = 0;
   /// A callback of its own loop has sent something.
   virtual void on_flush() noexcept = 0;
-  /// It was accepted for this loop, whose reference `self` becomes.
+  /// It is this loop's from now on, whose reference `self` becomes.
   virtual void on_adopt(RefPtr<NoteTarget> self) noexcept = 0;
+  /// It is to end at once.
+  virtual void on_abort() noexcept {}
+  /// The loop has ended before it took that note.
+  virtual void on_discard() noexcept {}
 };
 
 /// What reaches a loop from elsewhere. It owns a reference. Thread-safety: a plain value.
@@ -26,6 +30,7 @@ struct Note {
     kContinue,
     kFlush,
     kAdopt,
+    kAbort,
   };
 
   Kind kind = Kind::kRequest;

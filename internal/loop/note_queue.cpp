@@ -1,5 +1,6 @@
 #include "internal/loop/note_queue.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <new>
@@ -96,7 +97,12 @@ void NoteQueue::close() noexcept {
   state_.fetch_or(kClosed, std::memory_order_acquire);
   while (state_.load(std::memory_order_acquire) >= kProducer) std::this_thread::yield();
   std::array<Note, 16> left;
-  while (pop_bulk(left) != 0) left = {};
+  const auto discard = [](Note& note) {
+    if (note.kind == Note::Kind::kAdopt) note.about->on_discard();
+    note = {};
+  };
+  for (std::size_t count = 0; (count = pop_bulk(left)) != 0;) std::for_each_n(left.begin(), count, discard);
+  std::ranges::for_each(local_, discard);
   local_.clear();
 }
 

@@ -5,7 +5,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "evio/detail/ref_counted.hpp"
@@ -15,6 +17,7 @@
 namespace evio::internal {
 
 class Poller;
+class ServerControl;
 
 /// How moodycamel's queue gets memory. A thread's first enqueue allocates twice; if only the first allocation succeeds,
 /// that producer can never enqueue (release 1.0.3: its blockIndex stays null). So the memory for the second is
@@ -43,6 +46,9 @@ class NoteQueue final : public RefCounted {
   NoteQueue(int loop_index, Poller& poller) : poller_(&poller), loop_index_(loop_index) {}
 
   int loop_index() const noexcept { return loop_index_; }
+  /// The server of its loop; null when that is gone. set_server() before the loop runs.
+  std::shared_ptr<ServerControl> server() const noexcept { return server_.lock(); }
+  void set_server(std::weak_ptr<ServerControl> server) noexcept { server_ = std::move(server); }
 
   /// False when the loop has ended, or there was no memory to enqueue the note. A note from the loop's own thread goes
   /// to local(), in order, and does not wake the poller.
@@ -113,6 +119,7 @@ class NoteQueue final : public RefCounted {
   BlockPool blocks_;
   Poller* poller_;
   int loop_index_;
+  std::weak_ptr<ServerControl> server_;
 };
 
 }  // namespace evio::internal

@@ -28,6 +28,8 @@ class Timer : private TimerLink {
   Timer& operator=(const Timer&) = delete;
 
   bool armed() const noexcept { return next != nullptr; }
+  /// While it is armed.
+  TimePoint due() const noexcept { return due_; }
 
  protected:
   ~Timer() { EVIO_ASSERT(!armed()); }

@@ -16,8 +16,11 @@ std::uint32_t events_of(Interest interest) {
       return EPOLLIN;
     case Interest::kWrite:
       return EPOLLOUT;
+    case Interest::kReadWrite:
+      return static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLOUT);
     case Interest::kAccept:
       return static_cast<std::uint32_t>(EPOLLIN) | static_cast<std::uint32_t>(EPOLLEXCLUSIVE);
+    case Interest::kFailure:
     case Interest::kNone:
       break;
   }

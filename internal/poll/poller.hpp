@@ -14,9 +14,11 @@ namespace evio::internal {
 
 /// What a registered descriptor is watched for. Failure and hang-up are always reported too.
 enum class Interest : std::uint8_t {
-  kNone,  // not registered
+  kNone,     // not registered
+  kFailure,  // nothing but that
   kRead,
   kWrite,
+  kReadWrite,
   kAccept,  // new connections: where several pollers watch one listener, one of them is woken if the system can do that
 };
 

@@ -23,6 +23,8 @@ short events_of(Interest interest) {
       return POLLIN;
     case Interest::kWrite:
       return POLLOUT;
+    case Interest::kReadWrite:
+      return POLLIN | POLLOUT;
     default:
       return 0;
   }

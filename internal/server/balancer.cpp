@@ -11,6 +11,7 @@ int Balancer::choose(int accepting_loop, bool kernel_balanced, std::uint64_t ran
       return static_cast<int>(next_.fetch_add(1, std::memory_order_relaxed) % loops);
     case LoadBalance::LeastConnections:
       return fewest();
+    case LoadBalance::SourceAddrHash:
     case LoadBalance::Random:
       break;
   }

@@ -86,7 +86,9 @@ Error Engine::make_workers(bool portable) {
     }
     const auto& worker =
         workers_.emplace_back(std::make_unique<Worker>(i, std::move(poller), events_, *server_, listeners_));
+    worker->loop().queue()->set_server(server_);
     server_->queues.push_back(worker->loop().queue());
+    server_->tasks.push_back(&worker->tasks());
     if (auto problem = assign_listeners(*worker)) return problem;
   }
   return {};

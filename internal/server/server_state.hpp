@@ -10,6 +10,7 @@
 #include "internal/loop/note_queue.hpp"
 #include "internal/loop/server_control.hpp"
 #include "internal/server/balancer.hpp"
+#include "internal/server/loop_tasks.hpp"
 
 namespace evio::internal {
 
@@ -21,6 +22,7 @@ class ServerState final : public ServerControl {
 
   std::vector<Addr> addrs;
   std::vector<RefPtr<NoteQueue>> queues;  // one for each loop
+  std::vector<LoopTasks*> tasks;          // the same; valid while the queue takes notes
 
   Balancer& balancer() noexcept { return balancer_; }
   const StopFlag& stop_flag() const noexcept { return stop_; }

@@ -13,7 +13,8 @@ Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, 
       server_(server),
       listeners_(listeners),
       loop_(index, std::move(poller), server.stop_flag()),
-      streams_(loop_, events, server) {}
+      streams_(loop_, events, server),
+      tasks_(loop_, server) {}
 
 Worker::~Worker() {
   loop_.timers().disarm(tick_timer_);
@@ -74,6 +75,7 @@ bool Worker::done() noexcept {
 
 void Worker::on_end() noexcept {
   loop_.timers().disarm(drain_timer_);
+  tasks_.end();
   streams_.end();
 }
 

@@ -8,6 +8,7 @@
 #include "internal/loop/loop.hpp"
 #include "internal/net/listener_set.hpp"
 #include "internal/server/acceptor.hpp"
+#include "internal/server/loop_tasks.hpp"
 #include "internal/server/server_state.hpp"
 #include "internal/stream/stream_host.hpp"
 
@@ -24,6 +25,7 @@ class Worker final : public LoopHandler {
 
   Loop& loop() noexcept { return loop_; }
   StreamHost& streams() noexcept { return streams_; }
+  LoopTasks& tasks() noexcept { return tasks_; }
 
   /// Accepts at a listening socket, which stays the listener's.
   std::error_code listen(const Listener& listener, const Listener::Socket& socket, int addr_index,
@@ -48,6 +50,7 @@ class Worker final : public LoopHandler {
   ListenerSet& listeners_;
   Loop loop_;
   StreamHost streams_;
+  LoopTasks tasks_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::unique_ptr<DatagramReceiver>> receivers_;
   MemberTimer<&Worker::tick> tick_timer_{*this};

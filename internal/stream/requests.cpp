@@ -5,12 +5,17 @@
 
 namespace evio::internal {
 
+// The flags of Requests lie in the low bits of a request's address, which operator new does not leave free.
 Request* Request::make(std::size_t size, BlockPool& pool) noexcept {
-  const bool pooled = size <= BlockPool::kBlock - sizeof(Request);
-  void* const memory = pooled ? pool.get() : ::operator new(sizeof(Request) + size, std::nothrow);
+  constexpr std::size_t kAlignment = Requests::kFlags + 1;
+  constexpr std::size_t kRoom = BlockPool::kBlock - (kAlignment - __STDCPP_DEFAULT_NEW_ALIGNMENT__) - sizeof(Request);
+  const bool pooled = size <= kRoom;
+  void* const memory = pooled ? pool.get() : ::operator new(kAlignment + sizeof(Request) + size, std::nothrow);
   if (memory == nullptr) return nullptr;
-  auto* const request = new (memory) Request;
+  const std::size_t slack = -reinterpret_cast<std::uintptr_t>(memory) % kAlignment;
+  auto* const request = new (static_cast<char*>(memory) + slack) Request;
   request->pooled = pooled;
+  request->slack = static_cast<std::uint8_t>(slack);
   request->size = static_cast<std::uint32_t>(size);
   return request;
 }
@@ -21,15 +26,20 @@ Request* Request::copy(std::string_view from, BlockPool& pool) noexcept {
   return request;
 }
 
-Request* Request::share(Bytes&& bytes, BlockPool& pool) noexcept {
+Request* Request::make(What&& other, BlockPool& pool) noexcept {
   Request* const request = make(0, pool);
-  if (request != nullptr) request->shared = std::move(bytes);
+  if (request != nullptr) {
+    request->what = std::move(other);
+  } else {
+    other = Copied();
+  }
   return request;
 }
 
 void Request::destroy() noexcept {
+  void* const whole = memory();
   this->~Request();
-  ::operator delete(this);
+  ::operator delete(whole);
 }
 
 void RequestList::forget_wakes() noexcept {
@@ -38,31 +48,69 @@ void RequestList::forget_wakes() noexcept {
   }
 }
 
-// release, here and in add(): the loop that takes a request, or a wake, sees what was done before it. A later change by
-// another thread does not break that, as it is a read-modify-write, too ([intro.races], release sequence).
-Requests::Added Requests::send(Request* request) noexcept {
-  static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ > kFlags, "the flags lie in the low bits of a Request's address");
+bool RequestList::holds_function() const noexcept {
+  if (empty()) return false;
+  const Request* at = last_->next;
+  while (at->is_bytes() && at != last_) at = at->next;
+  return !at->is_bytes();
+}
+
+RequestList RequestList::split_at_function() noexcept {
+  RequestList rest;
+  if (empty()) return rest;
+  Request* before = last_;
+  for (Request* at = last_->next; at->is_bytes(); before = at, at = at->next) {
+    if (at == last_) return rest;
+  }
+  Request* const first = before->next;
+  rest.last_ = last_;
+  if (first == last_->next) {
+    last_ = nullptr;
+  } else {
+    before->next = std::exchange(last_->next, first);
+    last_ = before;
+  }
+  return rest;
+}
+
+// release, here and in add_flags(): the loop that takes a request, or a wake, sees what was done before it. A later
+// change by another thread does not break that, as it is a read-modify-write, too ([intro.races], release sequence).
+Requests::Added Requests::push(Request* request, State refused_by, State flag) noexcept {
   State state = state_.load(std::memory_order_relaxed);
   for (;;) {
-    if ((state & kClosed) != 0) {
+    if ((state & refused_by) != 0) {
       request->destroy();
       return Added::kClosed;
     }
     request->next = newest(state);
     request->after_wake = (state & kWokenLast) != 0;
-    const State now = reinterpret_cast<State>(request) | (state & kWoken) | kAnnounced;
+    const State now =
+        reinterpret_cast<State>(request) | (state & (kWoken | kOutputEnded | kPaused)) | kAnnounced | flag;
     if (state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed)) break;
   }
   return (state & kAnnounced) != 0 ? Added::kQueued : Added::kMustPost;
 }
 
-Requests::Added Requests::add(State flag, State state) noexcept {
+Requests::Added Requests::add_flags(State flag, State state) noexcept {
   State now = 0;
   do {
     if ((state & kClosed) != 0) return Added::kClosed;
     now = state | flag | kAnnounced;
     if ((flag & ~state & kWoken) != 0) now |= kWokenLast;
   } while (!state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed));
+  return (state & kAnnounced) != 0 ? Added::kQueued : Added::kMustPost;
+}
+
+bool Requests::pause() noexcept { return (state_.fetch_or(kPaused, std::memory_order_release) & kClosed) == 0; }
+
+Requests::Added Requests::resume() noexcept {
+  State state = state_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((state & kClosed) != 0) return Added::kClosed;
+    if ((state & kPaused) == 0) return Added::kQueued;
+    const State now = (state & ~kPaused) | kAnnounced;
+    if (state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed)) break;
+  }
   return (state & kAnnounced) != 0 ? Added::kQueued : Added::kMustPost;
 }
 
@@ -84,18 +132,19 @@ Requests::Taken Requests::take() noexcept {
   State state = state_.load(std::memory_order_relaxed);
   State left = 0;
   do {
-    left = (state & kClosed) != 0 ? state & (kClosed | kWoken) : 0;
+    left = state & (kOutputEnded | kPaused);
+    if ((state & kClosed) != 0) left |= state & (kClosed | kWoken);
   } while (!state_.compare_exchange_weak(state, left, std::memory_order_acquire, std::memory_order_relaxed));
   Taken taken{in_order(state), (state & ~left & kWoken) != 0};
   if (taken.woken) wake_fence();
   return taken;
 }
 
-RequestList Requests::take_output() noexcept {
+RequestList Requests::take_requests() noexcept {
   State state = state_.load(std::memory_order_relaxed);
   State left = 0;
   do {
-    left = state & (kClosed | kAnnounced | kWoken);
+    left = state & (kClosed | kAnnounced | kWoken | kOutputEnded | kPaused);
     if ((state & kWoken) != 0) left |= kWokenLast;  // what is sent from now on still leaves after that wake's output
   } while (!state_.compare_exchange_weak(state, left, std::memory_order_acquire, std::memory_order_relaxed));
   return in_order(state);

@@ -1,44 +1,60 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include "evio/bytes.hpp"
+#include "evio/detail/task.hpp"
 #include "internal/loop/block_pool.hpp"
 #include "internal/stream/wake_fence.hpp"
 
 namespace evio::internal {
 
-/// Bytes that are sent from outside a callback's output: copied, into the memory after the object, or shared.
-/// Thread-safety: its owner's.
+/// What is asked of a connection from outside a callback's output: bytes to send, which are copied into the memory
+/// after the object, or shared; a function to call; a new deadline; the end of its output. Thread-safety: its owner's.
 struct Request {
+  using Copied = std::monostate;
+  using Function = std::unique_ptr<ConnTask>;
+  using Deadline = std::chrono::steady_clock::time_point;
+  struct EndOutput {};
+  using What = std::variant<Copied, Bytes, Function, Deadline, EndOutput>;
+
   Request* next = nullptr;
-  Bytes shared;  // empty if they were copied
-  std::uint32_t size = 0;
+  What what;
+  std::uint32_t size = 0;   // of copied bytes
   bool after_wake = false;  // a wake came just before it
   bool pooled = false;
+  std::uint8_t slack = 0;  // bytes before it that belong to its memory
 
-  /// nullptr when there is no memory. The bytes are fewer than 4 GiB.
+  /// nullptr when there is no memory; then what `other` holds is destroyed. The bytes are fewer than 4 GiB.
   static Request* copy(std::string_view from, BlockPool& pool) noexcept;
-  static Request* share(Bytes&& bytes, BlockPool& pool) noexcept;
-  std::string_view text() const noexcept { return shared.empty() ? copied() : shared.view(); }
+  static Request* share(Bytes&& bytes, BlockPool& pool) noexcept { return make(What(std::move(bytes)), pool); }
+  static Request* make(What&& other, BlockPool& pool) noexcept;
+
+  bool is_copied() const noexcept { return what.index() == 0; }
+  bool is_bytes() const noexcept { return what.index() <= 1; }
+  std::string_view text() const noexcept { return is_copied() ? copied() : std::get<Bytes>(what).view(); }
   std::string_view copied() const noexcept { return {reinterpret_cast<const char*>(this + 1), size}; }
   /// Ends it; its memory goes back to the pool or, when it is not from there, to the system.
   void recycle(BlockPool::Returned& returned) noexcept {
     if (!pooled) [[unlikely]]
       return destroy();
-    if (!shared.empty()) [[unlikely]]
-      shared = {};
-    returned.add(this);
+    if (!is_copied()) [[unlikely]]
+      what = Copied();
+    returned.add(memory());
   }
   void destroy() noexcept;
 
  private:
   static Request* make(std::size_t size, BlockPool& pool) noexcept;
   char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
+  void* memory() noexcept { return reinterpret_cast<char*>(this) - slack; }
 };
 
 /// Requests, oldest first. Owns them. A ring, so that one pointer reaches both ends. Thread-safety: one thread.
@@ -104,6 +120,9 @@ class RequestList {
     BlockPool::Returned returned(pool);
     while (!empty()) pop()->recycle(returned);
   }
+  bool holds_function() const noexcept;
+  /// Splits it before the first one that is not bytes, and returns the rest.
+  RequestList split_at_function() noexcept;
   void append(RequestList more) noexcept {
     if (more.empty()) return;
     if (!empty()) std::swap(last_->next, more.last_->next);
@@ -117,15 +136,16 @@ class RequestList {
   Request* last_ = nullptr;  // whose `next` is the oldest
 };
 
-/// Holds what other threads ask of one connection, in order, until the loop takes it: bytes to send, a wake, its end. A
-/// thread that finds no note announced posts one to the loop; the threads that come before the loop looks only add, so
-/// a flood costs one note.
+/// Holds what other threads ask of one connection, in order, until the loop takes it: requests, a wake, a pause, its
+/// end. A thread that finds no note announced posts one to the loop; the threads that come before the loop looks only
+/// add, so a flood costs one note.
 ///
 /// It is a stack: any thread pushes onto it, and the loop takes it whole. Nobody waits for a lock. The loop's next look
 /// finds every request whose call has returned, even while other threads have lost their processors. So all sends have
 /// one order, whoever made them. A thread that has announced a note and stalls before it posts it delays that look,
 /// unless there is input, for as long as it stalls.
-/// Thread-safety: send(), wake() and close() any thread; the rest the loop's.
+/// Thread-safety: add(), end_output(), wake(), pause(), resume(), close() and the questions any thread; the rest the
+/// loop's.
 class Requests {
  public:
   /// What became of a request: it was refused, as the connection is closing; a note is under way; or the caller must
@@ -136,24 +156,38 @@ class Requests {
   Requests(const Requests&) = delete;
   Requests& operator=(const Requests&) = delete;
   ~Requests() {
-    if (has_output()) in_order(state_.load(std::memory_order_acquire));
+    if (has_requests()) in_order(state_.load(std::memory_order_acquire));
   }
 
-  /// Takes the request over, in any case.
-  [[nodiscard]] Added send(Request* request) noexcept;
+  /// Takes the request over, in any case. Bytes are refused after end_output(), too.
+  [[nodiscard]] Added send(Request* request) noexcept { return push(request, kClosed | kOutputEnded, 0); }
+  [[nodiscard]] Added add(Request* request) noexcept { return push(request, kClosed, 0); }
+  /// From now on bytes are refused. Takes the request over, in any case.
+  [[nodiscard]] Added end_output(Request* request) noexcept {
+    return push(request, kClosed | kOutputEnded, kOutputEnded);
+  }
   [[nodiscard]] Added wake() noexcept;
-  [[nodiscard]] Added close() noexcept { return add(kClosed, state_.load(std::memory_order_relaxed)); }
+  [[nodiscard]] Added close() noexcept { return add_flags(kClosed, state_.load(std::memory_order_relaxed)); }
+  /// Sets the flag. False when it is closed. The loop finds the flag when there is input: no note is needed.
+  bool pause() noexcept;
+  [[nodiscard]] Added resume() noexcept;
 
   /// True once nothing is taken any more: after close() or refuse().
   /// relaxed: what close() promises holds for those who know that it was called.
   bool closed() const noexcept { return (state_.load(std::memory_order_relaxed) & kClosed) != 0; }
+  bool refuses_output() const noexcept {
+    return (state_.load(std::memory_order_relaxed) & (kClosed | kOutputEnded)) != 0;
+  }
+  bool paused() const noexcept { return (state_.load(std::memory_order_relaxed) & kPaused) != 0; }
   /// The loop closes it: from now on everything is refused.
   void refuse() noexcept { state_.fetch_or(kClosed, std::memory_order_relaxed); }
+  /// The loop ends its output: from now on bytes are refused.
+  void refuse_output() noexcept { state_.fetch_or(kOutputEnded, std::memory_order_relaxed); }
 
-  /// True while there are bytes to send. relaxed: as for closed().
-  bool has_output() const noexcept { return newest(state_.load(std::memory_order_relaxed)) != nullptr; }
-  /// True when close() and refuse() were not called, and there is nothing to send: not here and not in what was taken.
-  /// Two comparisons in one, as they stand in the way of every message.
+  /// True while there are requests. relaxed: as for closed().
+  bool has_requests() const noexcept { return newest(state_.load(std::memory_order_relaxed)) != nullptr; }
+  /// True when nothing stands in the way of a message: it is not closed, paused or ended, and there are no requests:
+  /// not here and not in what was taken. Several comparisons in one, as they stand in the way of every message.
   bool open_and_empty(const RequestList& taken) const noexcept {
     constexpr State kIrrelevant = kAnnounced | kWoken | kWokenLast;
     return ((state_.load(std::memory_order_relaxed) & ~kIrrelevant) | reinterpret_cast<State>(taken.last_)) == 0;
@@ -166,8 +200,8 @@ class Requests {
   /// Everything since the last time, on a note's behalf: from now on whoever asks for something posts a note. What the
   /// callers of wake() did before is visible from here on. A wake that close() or refuse() came after stays.
   Taken take() noexcept;
-  /// What there is to send. What else there is, and the note, stay.
-  RequestList take_output() noexcept;
+  /// The requests. What else there is, and the note, stay.
+  RequestList take_requests() noexcept;
   /// Takes the wake that is left. True if there was one.
   bool take_wake() noexcept;
 
@@ -178,11 +212,15 @@ class Requests {
   static constexpr State kAnnounced = 2;  // a note is under way
   static constexpr State kWoken = 4;      // a wake waits
   static constexpr State kWokenLast = 8;  // and nothing was sent since
-  static constexpr State kFlags = 15;
+  static constexpr State kOutputEnded = 16;
+  static constexpr State kPaused = 32;
+  static constexpr State kFlags = 63;
+  friend struct Request;
 
   static Request* newest(State state) noexcept { return reinterpret_cast<Request*>(state & ~kFlags); }
   static RequestList in_order(State state) noexcept;
-  Added add(State flag, State state) noexcept;
+  Added push(Request* request, State refused_by, State flag) noexcept;
+  Added add_flags(State flag, State state) noexcept;
 
   std::atomic<State> state_{0};
 };
@@ -191,7 +229,7 @@ inline Requests::Added Requests::wake() noexcept {
   wake_fence();
   const State state = state_.load(std::memory_order_relaxed);
   if (kMayLookFirst && (state & (kWoken | kClosed)) == kWoken) return Added::kQueued;
-  return add(kWoken, state);
+  return add_flags(kWoken, state);
 }
 
 }  // namespace evio::internal

@@ -28,6 +28,8 @@ Stream::Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_i
 
 Stream::Step Stream::run_one(Step step) {
   switch (step) {
+    case Step::kReady:
+      return ready();
     case Step::kOpened:
       return opened();
     case Step::kWrite:
@@ -38,6 +40,22 @@ Stream::Step Stream::run_one(Step step) {
       return read(host_);
     case Step::kWake:
       return deliver(host_, {});
+    case Step::kFunction:
+      return function();
+    case Step::kCongested:
+      return congested();
+    case Step::kDrained:
+      return drained();
+    case Step::kEnded:
+      return ended();
+    case Step::kIdleTimeout:
+      return time_out(Timeout::Idle);
+    case Step::kWriteTimeout:
+      return time_out(Timeout::Write);
+    case Step::kDeadline:
+      return time_out(Timeout::Deadline);
+    case Step::kCloseTimeout:
+      return time_out_close();
     case Step::kSalvage:
       return salvage();
     case Step::kClose:
@@ -62,10 +80,10 @@ void Stream::on_adopt(RefPtr<NoteTarget> self) noexcept {
 Stream::Step Stream::opened() {
   enter(Stage::kOpen);
   host_.open_.add(*this);
-  EVIO_ASSERT(host_.out_.empty());
+  Options options;
+  host_.current_ = this;
   Action action = Action::None;
   if (host_.events_.opened) {
-    Options options;
     try {
       action = host_.events_.opened(handle(), host_.out_, options);
     } catch (...) {
@@ -76,8 +94,17 @@ Stream::Step Stream::opened() {
   return finish_callback(host_, action);
 }
 
-void Stream::apply(const Options& options) noexcept {
+// Throws std::bad_alloc.
+void Stream::apply(const Options& options) {
   reuses_input_ = options.reuse_input_buffer;
+  read_while_pending_ = options.read_while_pending;
+  half_open_ = options.half_open;
+  if (options.max_pending != 0) pending_bytes_.set_limit(options.max_pending);
+  if (options.high_water != 0 || options.low_water != 0) {
+    extras().high_water = options.high_water;
+    extras().low_water = std::min(options.low_water, options.high_water);
+  }
+  apply_timeouts(options);
   if (options.tcp_keep_alive.count() <= 0 || is_unix()) return;
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(options.tcp_keep_alive).count();
   constexpr int kLongest = 32767;  // tcp(7): the kernel's MAX_TCP_KEEPIDLE
@@ -91,34 +118,50 @@ void Stream::apply(const Options& options) noexcept {
 // Continues with what is pending.
 Stream::Step Stream::write() {
   EVIO_ASSERT(is_open() && has_pending());
+  OutputQueue& output = *extras_->output;
   std::size_t left = OutputQueue::kWriteBudget;
-  while (!pending_->empty() && left != 0) {
+  bool progressed = false;
+  while (!output.empty() && left != 0) {
     OutputQueue::Batch batch;
-    pending_->gather(batch);
+    output.gather(batch);
     const ssize_t n = transport_.write(batch.span());
     if (n < 0 && !sys::would_block(errno)) return write_failed(errno);
     const std::size_t written = n < 0 ? 0 : static_cast<std::size_t>(n);
-    pending_->remove(written);
+    output.remove(written);
+    pending_bytes_.remove(written);
+    progressed = progressed || written != 0;
     if (written < batch.bytes) break;  // the socket is full
     left -= std::min(left, written);
   }
-  if (!pending_->empty()) return update_interest();
-  drop_pending();
-  return next_step();
+  if (progressed) output_progressed();
+  if (output.empty()) {
+    drop_pending();
+    return next_step();
+  }
+  // It was reported for the sake of its input, then.
+  if (!progressed && is_closing()) return discard_behind_close();
+  if (!progressed && read_while_pending_ && may_read()) return Step::kRead;
+  return next_step_slow();
 }
 
-// All output is handed over: Close or Detach is next. What other threads have sent before goes first, and a wake from
-// before the end still gets its call.
+// All output is handed over: Close or Detach is next. What was asked before goes first, and a wake from before the end
+// still gets its call.
 Stream::Step Stream::action() {
   if (has_sent()) return finish_callback(host_, Action::None);
-  if (has_requested_output()) {
+  if (has_requests()) {
     if (continues_) return Step::kWait;
-    if (requests_.has_output()) requested_.append(requests_.take_output());
-    if (!move_requested_output(host_.out_, kRequestsAtOnce)) continue_next_turn();
-    return finish_callback(host_, Action::None);
+    if (requests_.has_requests()) append_requests(requests_.take_requests());
+    if (may_call_function()) {
+      if (extras().functions_left-- > 0) return Step::kFunction;
+      continue_next_turn();
+      return Step::kWait;
+    }
+    move_requested_output(host_.out_, kRequestsAtOnce);
+    if (may_move_request()) continue_next_turn();
+    return finish_counted();
   }
   if (take_last_wake()) return Step::kWake;
-  return requested_action() == Action::Detach && failure_ == nullptr ? Step::kDetach : Step::kClose;
+  return requested_action() == Action::Detach && !has_failed() ? Step::kDetach : Step::kClose;
 }
 
 // A write, or the registration, has failed. What the peer had sent before is still delivered, and nothing is answered.
@@ -127,6 +170,7 @@ Stream::Step Stream::salvage() {
   drop_pending();
   peer_gone_ = true;
   Output& out = host_.out_;
+  host_.current_ = this;
   int left = transport_.unread();
   while (left > 0 && !is_closing() && !host_.loop_.shutting_down()) {
     const std::span<char> room = host_.input_.room();
@@ -141,19 +185,31 @@ Stream::Step Stream::salvage() {
     out.clear();
     host_.input_.done();
   }
+  host_.current_ = nullptr;
   return Step::kClose;
 }
 
+StreamExtras& Stream::extras() {
+  if (extras_ == nullptr) extras_ = std::make_unique<StreamExtras>();
+  return *extras_;
+}
+
+// False only when there is no memory for them.
+bool Stream::has_extras() noexcept {
+  if (extras_ == nullptr) extras_.reset(new (std::nothrow) StreamExtras);
+  return extras_ != nullptr;
+}
+
 OutputQueue& Stream::pending() {
-  if (pending_ == nullptr) {
-    pending_ = std::make_unique<OutputQueue>();
+  if (!has_pending()) {
+    extras().output = std::make_unique<OutputQueue>();
     state_.output |= kPending;
   }
-  return *pending_;
+  return *extras_->output;
 }
 
 void Stream::free_pending() noexcept {
-  pending_.reset();
+  extras_->output.reset();
   state_.output &= static_cast<std::uint8_t>(~kPending);
 }
 

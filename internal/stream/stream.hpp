@@ -1,20 +1,26 @@
 #pragma once
 
+#include <atomic>
 #include <bit>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "evio/error.hpp"
 #include "evio/events.hpp"
 #include "internal/base/recycled.hpp"
-#include "internal/buffer/output_queue.hpp"
 #include "internal/loop/endpoint.hpp"
 #include "internal/loop/timer_wheel.hpp"
 #include "internal/poll/poller.hpp"
 #include "internal/stream/outbox.hpp"
+#include "internal/stream/pending_bytes.hpp"
 #include "internal/stream/requests.hpp"
+#include "internal/stream/stream_extras.hpp"
+#include "internal/stream/stream_timeouts.hpp"
 #include "internal/stream/transport.hpp"
 
 namespace evio::internal {
@@ -41,6 +47,15 @@ class Stream final : public Pollable,
   bool send(Bytes bytes) override;
   bool send_copy(std::string_view bytes) override;
   bool close() override;
+  bool abort() override;
+  bool pause() override;
+  bool resume() override;
+  bool close_write() override;
+  bool post(std::unique_ptr<ConnTask> task) override;
+  RefPtr<TimedTask> post_after(std::chrono::nanoseconds delay, std::unique_ptr<ConnTask> task) override;
+  bool expires_after(std::chrono::nanoseconds delay) override;
+  std::size_t pending_bytes() const override;
+  int native_handle() const override;
   Addr local() const override { return local_; }
   Addr remote() const override { return remote_; }
 
@@ -50,6 +65,8 @@ class Stream final : public Pollable,
   void on_flush() noexcept override;
   void on_adopt(RefPtr<NoteTarget> self) noexcept override;
   void on_ready() noexcept override;
+  void on_abort() noexcept override;
+  void on_timeout(TimePoint now) noexcept;
 
   // Its host, when the server shuts down or a note was lost.
   /// Nothing more is read, and further sends are refused.
@@ -77,15 +94,26 @@ class Stream final : public Pollable,
     kClosed,
   };
 
+  enum class Abort : std::uint8_t { kNone, kAsked, kTooLate };
+
   /// What to do next. accept and hand-over come before kOpened; kWait leaves the connection to its poller.
   enum class Step : std::uint8_t {
     kWait,
+    kReady,
     kOpened,
     kRead,
     kWake,
+    kFunction,
     kWrite,
+    kCongested,
+    kDrained,
+    kEnded,
     kAction,
     kSalvage,
+    kIdleTimeout,
+    kWriteTimeout,
+    kDeadline,
+    kCloseTimeout,
     kClose,
     kDetach,
     kLinger,
@@ -100,7 +128,10 @@ class Stream final : public Pollable,
   Step salvage();
   Step close_now();
   Step detach();
+  Step reset();
   Step linger();
+  template <class Callback>
+  Step call(Callback callback);
 
   // stream_io.cpp: the path of every message
   Step read(StreamHost& host);
@@ -110,14 +141,21 @@ class Stream final : public Pollable,
   Step next_step();
 
   // stream_slow.cpp: where it leaves that path
-  Step first_step_slow() noexcept;
+  Step ready();
+  Step hung_up();
+  Step take_end_of_input();
+  Step discard_behind_close();
+  void drop_output() noexcept;
   Step read_nothing(ssize_t n);
   Step transmit_slow();
   Step transmit_sent();
   Step transmit_request();
   [[gnu::noinline]] Step keep_sent_remainder(ssize_t written);
   [[gnu::noinline]] Step transmit_all();
+  Step transmit_counted();
+  Step finish_counted();
   Step write_output();
+  Step keep_output(ssize_t written);
   Step keep_remainder(ssize_t written);
   Step next_step_slow();
   Interest wanted_interest() const noexcept;
@@ -126,12 +164,41 @@ class Stream final : public Pollable,
   Step callback_threw();
   Step out_of_memory() noexcept;
 
+  // stream_flow.cpp: how much waits, and who may go on
+  Step flow_step();
+  Step congested();
+  Step drained();
+  Step ended();
+  void end_output() noexcept;
+  void end_output_now() noexcept;
+  bool may_read() const noexcept { return !input_over_ && !requests_.paused(); }
+
+  // stream_timeouts.cpp
+  StreamTimeouts& timeouts();
+  void apply_timeouts(const Options& options);
+  void output_progressed() noexcept;
+  void look_at_acknowledgements(TimePoint now) noexcept;
+  void arm_timeouts() noexcept;
+  void set_deadline(TimePoint deadline);
+  void watch_close();
+  std::chrono::nanoseconds close_limit() const noexcept;
+  Step time_out(Timeout what);
+  void end_by_timeout(Timeout what) noexcept;
+  Step time_out_close() noexcept;
+  void fail_timed_out(std::string_view which) noexcept;
+  bool moved_meanwhile() noexcept;
+
   // stream_close.cpp: the end
   void record(Action action) noexcept;
   void request_end(Action action) noexcept;
   void fail(Error err) noexcept;
+  void set_failure(Error err) noexcept;
+  bool has_failed() const noexcept { return extras_ != nullptr && extras_->failure != nullptr; }
   Error take_failure() noexcept;
   void unlink();
+  bool end_by_abort() noexcept;
+  void end_extras() noexcept;
+  void end_timeouts() noexcept;
   bool lingers() const noexcept;
   int unacknowledged() const noexcept;
   bool discard_input() noexcept;
@@ -139,23 +206,38 @@ class Stream final : public Pollable,
   void unregister() noexcept;
   void release_to_loop() noexcept;
 
+  // stream_functions.cpp
+  class Timed;
+  bool add_function(Request::What&& what) noexcept;
+  void call_timed(ConnTask& task) noexcept;
+
   // stream_requests.cpp: what other threads ask
+  bool add_bytes(Request* request, std::size_t bytes) noexcept;
   bool add_request(Request* request) noexcept;
   bool notify_loop(Requests::Added added) noexcept;
   bool post_note(Note::Kind kind) noexcept;
   bool send_here(Bytes bytes) noexcept;
   bool copy_here(std::string_view bytes) noexcept;
   bool add_to_outbox(std::string_view bytes);
-  bool add_behind_requests(Request* request) noexcept;
+  bool add_own_bytes(Request* request, std::size_t bytes) noexcept;
+  bool add_own(Request* request) noexcept;
+  void take_others(bool own_callback);
   void flush(Outbox::Chain chain) noexcept;
   bool take_requests() noexcept;
   void send_requested() noexcept;
   void finish_requests() noexcept;
-  void put_requested_output_first() noexcept;
+  void serve_requests() noexcept;
+  void put_requests_first() noexcept;
+  bool may_call_function() const noexcept;
+  bool waits_for_wake(const Request& request) const noexcept;
+  bool holds_function() noexcept;
+  Step function();
   void put_sent_first();
-  [[gnu::noinline]] bool move_requested_output(Output& out, int most);
+  [[gnu::noinline]] void move_requested_output(Output& out, int most);
   bool may_move_request() const noexcept;
-  bool has_requested_output() const noexcept { return !requested_.empty() || requests_.has_output(); }
+  bool has_requests() const noexcept { return !requested_.empty() || requests_.has_requests(); }
+  void append_requests(RequestList list) noexcept;
+  void bring_up_requests() noexcept;
   bool take_due_wake() noexcept;
   bool take_last_wake() noexcept;
   void continue_next_turn() noexcept;
@@ -163,15 +245,18 @@ class Stream final : public Pollable,
   void set_context(std::unique_ptr<Context> context) override;
   friend class StreamHost;
 
-  void apply(const Options& options) noexcept;
+  void apply(const Options& options);
   void enter(Stage stage) noexcept;
   bool is_open() const noexcept { return state_.stage == Stage::kOpen; }
   // A unix socket has no port.
   bool is_unix() const noexcept { return remote_.port() == 0; }
   bool is_closing() const noexcept { return requests_.closed(); }
+  bool in_own_callback() const noexcept;
   bool has_pending() const noexcept { return (state_.output & kPending) != 0; }
   bool has_sent() const noexcept { return (state_.output & kSent) != 0; }
   Action requested_action() const noexcept { return static_cast<Action>(state_.action); }
+  StreamExtras& extras();
+  bool has_extras() noexcept;
   OutputQueue& pending();
   void drop_pending() noexcept {
     if (has_pending()) free_pending();
@@ -183,6 +268,7 @@ class Stream final : public Pollable,
 
   // So many requests of other threads are moved before other connections get their turn.
   static constexpr int kRequestsAtOnce = 1024;
+  static constexpr int kFunctionsAtOnce = 64;  // and so many of their functions are called
   static constexpr int kAllRequests = std::numeric_limits<int>::max();
 
   /// One comparison tells that a connection is open and watched for input, has no action to take and no output pending.
@@ -192,9 +278,13 @@ class Stream final : public Pollable,
     std::uint8_t action = 0;  // an Action
     std::uint8_t output = 0;  // what keeps it from being written at once: a combination of these
   };
-  static constexpr std::uint8_t kPending = 1;    // pending_ exists
+  static constexpr std::uint8_t kPending = 1;    // there is an OutputQueue
   static constexpr std::uint8_t kAnnounced = 2;  // there is a pre_write to call
-  static constexpr std::uint8_t kSent = 4;  // what is in sent_, then in requested_, leaves before a callback's output
+  static constexpr std::uint8_t kSent = 4;    // what is in sent_, then in requested_, leaves before a callback's output
+  static constexpr std::uint8_t kEnding = 8;  // close_write(): no output is added any more
+  static constexpr std::uint8_t kCongested = 16;  // `congested` was called, or would have been
+  static constexpr std::uint8_t kAborted = 32;    // abort(): it ends with this step
+  static constexpr std::uint8_t kTimed = 64;      // there is a write_timeout
   bool only_reads() const noexcept {
     constexpr State kReading{Stage::kOpen, Interest::kRead, 0, 0};
     return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
@@ -207,16 +297,25 @@ class Stream final : public Pollable,
   bool wake_due_ = false;         // taken from requests_, and data was not called yet
   bool wakes_forgotten_ = false;  // since then: nothing in requested_ waits for that call
   bool continues_ = false;        // the note kContinue is under way
-  std::uint8_t looks_without_progress_ = 0;
+  bool only_bytes_ = false;       // there is no function in requested_
+  bool read_while_pending_ = false;
+  bool half_open_ = false;
+  bool input_over_ = false;   // the peer's end of the stream was read, and nothing is read any more
+  bool output_over_ = false;  // this side's end was sent
+  bool closes_ = false;       // output is pending behind a close, and close_timeout runs
+  bool write_waits_ = false;  // output is pending or may be unacknowledged, and there is a write_timeout
+  std::atomic<Abort> abort_{Abort::kNone};
   Transport transport_;
-  int unacknowledged_ = 0;  // at the last look
-  Outbox::Chain sent_;      // in the host's outbox
+  int unacknowledged_ = 0;  // at the last look, while it lingers
+  std::uint32_t looks_without_progress_ = 0;
+  Outbox::Chain sent_;  // in the host's outbox
   Requests requests_;
   RequestList requested_;  // taken from there, and not in the output yet
   StreamHost& host_;
-  std::unique_ptr<OutputQueue> pending_;
   Conn handle_;  // what callbacks get
-  std::unique_ptr<Error> failure_;
+  PendingBytes pending_bytes_;
+  std::unique_ptr<StreamExtras> extras_;
+  std::unique_ptr<StreamTimeouts> timeouts_;
   TimePoint linger_until_{};
   const Addr local_;
   const Addr remote_;

@@ -50,14 +50,19 @@ void Stream::abandon() noexcept {
   run(Step::kClose);
 }
 
+// The first failure stays.
 void Stream::fail(Error err) noexcept {
-  if (failure_ == nullptr) failure_.reset(new (std::nothrow) Error(std::move(err)));
+  if (!has_failed()) set_failure(std::move(err));
+}
+
+void Stream::set_failure(Error err) noexcept {
+  if (has_extras()) extras_->failure.reset(new (std::nothrow) Error(std::move(err)));
 }
 
 Error Stream::take_failure() noexcept {
-  if (failure_ == nullptr) return {};
-  Error err = std::move(*failure_);
-  failure_.reset();
+  if (!has_failed()) return {};
+  Error err = std::move(*extras_->failure);
+  extras_->failure.reset();
   return err;
 }
 
@@ -65,7 +70,7 @@ Error Stream::take_failure() noexcept {
 void Stream::unlink() {
   EVIO_ASSERT(is_open());
   request_end(Action::Close);
-  if (has_requested_output()) drop_requests();  // a failed connection may have some left; they are discarded
+  if (has_requests()) drop_requests();  // a failed connection may have some left
   host_.open_.remove(*this);
   host_.server_.on_closed(loop_index());
 }
@@ -79,20 +84,46 @@ bool Stream::lingers() const noexcept {
 // How much of the output the kernel still holds, as the peer has not acknowledged it.
 int Stream::unacknowledged() const noexcept { return is_unix() ? 0 : transport_.unacknowledged(); }
 
+// Nothing more leaves, and the peer is told so.
+Stream::Step Stream::reset() {
+  drop_pending();
+  peer_gone_ = true;
+  if (!is_unix()) transport_.reset_on_close();
+  return Step::kClose;
+}
+
+void Stream::on_abort() noexcept {
+  if (is_open()) run(Step::kClose);
+}
+
+// From now on abort() is too late. True if it was called before.
+bool Stream::end_by_abort() noexcept {
+  // relaxed, as in abort(): the answer of abort() alone counts.
+  if (abort_.exchange(Abort::kTooLate, std::memory_order_relaxed) != Abort::kAsked) return false;
+  set_failure(Error(std::make_error_code(std::errc::operation_canceled), "aborted"));
+  reset();
+  return true;
+}
+
 [[gnu::flatten]] Stream::Step Stream::close_now() {
+  end_by_abort();
   drop_pending();
   const bool linger = lingers();
   unlink();
   enter(Stage::kEnded);
+  end_timeouts();
   if (host_.events_.closed) {
     const Error err = take_failure();
+    host_.current_ = this;
     host_.call_guarded([&] { return host_.events_.closed(handle(), err); });
+    host_.current_ = nullptr;
   }
+  if (extras_ != nullptr) end_extras();
   context().reset();
   // Not before `closed` has returned: until then the peer cannot see the end.
   if (linger && transport_.end_output()) {
     enter(Stage::kLingering);
-    linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + StreamHost::kLinger;
+    linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + host_.linger_interval_;
     host_.add_lingering(*this);
     return Step::kLinger;
   }
@@ -102,15 +133,26 @@ int Stream::unacknowledged() const noexcept { return is_unix() ? 0 : transport_.
 }
 
 Stream::Step Stream::detach() {
+  if (end_by_abort()) return Step::kClose;
   unlink();
   enter(Stage::kEnded);
+  end_timeouts();
   unregister();
   DetachedConn socket(transport_.detach());
+  host_.current_ = this;
   host_.call_guarded([&] { return host_.events_.detached(handle(), std::move(socket)); });
+  host_.current_ = nullptr;
+  if (extras_ != nullptr) end_extras();
   context().reset();
   enter(Stage::kClosed);
   release_to_loop();
   return Step::kWait;
+}
+
+// What is left of its functions is destroyed.
+void Stream::end_extras() noexcept {
+  extras_->timed.end();
+  extras_.reset();
 }
 
 // Goes on until the peer's end of the stream was read: closing the socket destroys nothing then.
@@ -122,16 +164,14 @@ Stream::Step Stream::linger() {
 }
 
 // As long as the peer has not acknowledged everything, and goes on acknowledging, it gets more time: closing the socket
-// now could destroy what it has not received yet. One that has acknowledged nothing for a minute is gone, or does not
-// read: it is reset.
+// now could destroy what it has not received yet. One that has acknowledged nothing for close_timeout is gone, or does
+// not read: it is reset.
 bool Stream::linger_expired(TimePoint next) noexcept {
-  constexpr int kLooks = 60;  // a second apart
   const int left = unacknowledged();
   if (left != 0) {
-    looks_without_progress_ =
-        left == unacknowledged_ ? static_cast<std::uint8_t>(looks_without_progress_ + 1) : std::uint8_t{0};
+    looks_without_progress_ = left == unacknowledged_ ? looks_without_progress_ + 1 : 0;
     unacknowledged_ = left;
-    if (looks_without_progress_ != kLooks) {
+    if (host_.linger_looks_ == 0 || looks_without_progress_ != host_.linger_looks_) {
       linger_until_ = next;
       return false;
     }

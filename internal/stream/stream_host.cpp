@@ -1,6 +1,19 @@
 #include "internal/stream/stream_host.hpp"
 
+#include <algorithm>
+#include <limits>
+
 namespace evio::internal {
+
+StreamHost::StreamHost(Loop& loop, const Events& events, ServerControl& server)
+    : events_(events), loop_(loop), server_(server) {
+  const std::chrono::nanoseconds timeout = events.close_timeout;
+  if (timeout.count() <= 0) return;
+  const auto looks = std::min<std::int64_t>((timeout + kLinger - std::chrono::nanoseconds(1)) / kLinger,
+                                            std::numeric_limits<std::uint32_t>::max());
+  linger_looks_ = static_cast<std::uint32_t>(looks);
+  linger_interval_ = std::min<std::chrono::nanoseconds>(kLinger, timeout / looks);
+}
 
 StreamHost::~StreamHost() {
   loop_.timers().disarm(linger_timer_);
@@ -29,7 +42,7 @@ void StreamHost::on_linger_timer(TimePoint now) noexcept {
   while (!lingering_.empty() && lingering_.front().linger_until() <= now) {
     Stream& stream = lingering_.front();
     lingering_.remove(stream);
-    if (!stream.linger_expired(now + kLinger)) lingering_.add(stream);
+    if (!stream.linger_expired(now + linger_interval_)) lingering_.add(stream);
   }
   if (!lingering_.empty()) loop_.timers().arm(linger_timer_, lingering_.front().linger_until());
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 
 #include "evio/events.hpp"
 #include "internal/buffer/read_buffer.hpp"
@@ -17,7 +18,7 @@ class StreamHost {
  public:
   using TimePoint = Timer::TimePoint;
 
-  StreamHost(Loop& loop, const Events& events, ServerControl& server) : events_(events), loop_(loop), server_(server) {}
+  StreamHost(Loop& loop, const Events& events, ServerControl& server);
   ~StreamHost();
   StreamHost(const StreamHost&) = delete;
   StreamHost& operator=(const StreamHost&) = delete;
@@ -53,6 +54,7 @@ class StreamHost {
   }
   template <class Callback>
   void call_guarded(Callback callback) noexcept;
+  bool watches_flow() const noexcept { return events_.congested || events_.drained; }
   void add_lingering(Stream& stream) noexcept;
   /// Returns false if flushing has made callbacks send more: the caller must call it again, in another turn.
   bool flush_outbox() noexcept;
@@ -61,19 +63,37 @@ class StreamHost {
 
   // What every message needs comes first.
   const Events& events_;
-  Output out_;  // what the callback under way adds to; empty when it starts
+  Output out_;                       // what the callback under way adds to; empty when it starts
+  const Stream* current_ = nullptr;  // whose callback that is
   ReadBuffer input_;
   Loop& loop_;
   ServerControl& server_;
   Outbox outbox_;
   Output sent_;  // what leaves before it; empty outside put_sent_first()
   StreamList open_;
-  StreamList lingering_;  // by the time until which they do
+  // A peer that has acknowledged nothing at so many looks, one an interval, is reset: after Events::close_timeout.
+  std::chrono::nanoseconds linger_interval_ = kLinger;
+  std::uint32_t linger_looks_ = 0;  // 0: it is waited for
+  StreamList lingering_;            // by the time until which they do
   TimePoint drain_until_ = Timer::kNever;
   MemberTimer<&StreamHost::on_linger_timer> linger_timer_{*this};
   MemberTimer<&StreamHost::close_acknowledged> look_timer_{*this};
   std::array<char, 16 * 1024> discarded_;  // where input goes that nobody reads
 };
+
+// Calls a user's function as `data` is called.
+template <class Callback>
+Stream::Step Stream::call(Callback callback) {
+  EVIO_ASSERT(host_.out_.empty());
+  host_.current_ = this;
+  Action action = Action::None;
+  try {
+    action = callback();
+  } catch (...) {
+    return callback_threw();
+  }
+  return finish_callback(host_, action);
+}
 
 // Only Shutdown has an effect; an exception shuts the server down too.
 template <class Callback>

@@ -12,7 +12,7 @@ namespace evio::internal {
   StreamHost& host = host_;
   Step step = Step::kRead;
   if (!only_reads() || !requests_.open_and_empty(requested_)) [[unlikely]]
-    step = first_step_slow();
+    step = Step::kReady;
   if (step == Step::kRead) [[likely]] {
     try {
       step = read(host);
@@ -29,11 +29,13 @@ Stream::Step Stream::read(StreamHost& host) {
   const ssize_t n = transport_.read_once(room.data(), room.size());
   if (n <= 0) [[unlikely]]
     return read_nothing(n);
+  if (timeouts_ != nullptr) timeouts_->progress = host.loop_.turn_time();
   return deliver(host, host.input_.filled(room.data(), static_cast<std::size_t>(n), reuses_input_));
 }
 
 Stream::Step Stream::deliver(StreamHost& host, const Bytes& in) {
   EVIO_ASSERT(host.out_.empty());
+  host.current_ = this;
   Action action = Action::None;
   try {
     action = host.call_data(handle(), in);
@@ -46,6 +48,7 @@ Stream::Step Stream::deliver(StreamHost& host, const Bytes& in) {
 
 // Its output first, then its action.
 Stream::Step Stream::finish_callback(StreamHost& host, Action action) {
+  host.current_ = nullptr;
   Step next = Step::kWait;
   try {
     next = transmit(host);
@@ -65,7 +68,7 @@ Stream::Step Stream::transmit(StreamHost& host) {
   if (bytes.empty()) return Step::kWait;
   const ssize_t n = transport_.write_once(bytes.data(), bytes.size());
   if (n != static_cast<ssize_t>(bytes.size())) [[unlikely]]
-    return keep_remainder(n);
+    return keep_output(n);
   OutputAccess::reset_copied(out);
   return Step::kWait;
 }

@@ -22,21 +22,35 @@ bool Stream::wake() { return notify_loop(requests_.wake()); }
 bool Stream::close() { return notify_loop(requests_.close()); }
 
 bool Stream::add_request(Request* request) noexcept {
-  return request != nullptr && notify_loop(requests_.send(request));
+  return request != nullptr && notify_loop(requests_.add(request));
+}
+
+// Counted first: the loop may write it, and count that, before this returns.
+bool Stream::add_bytes(Request* request, std::size_t bytes) noexcept {
+  if (request == nullptr) return false;
+  if (!pending_bytes_.reserve(bytes)) [[unlikely]] {
+    request->destroy();
+    return false;
+  }
+  if (notify_loop(requests_.send(request))) [[likely]]
+    return true;
+  pending_bytes_.release(bytes);
+  return false;
 }
 
 bool Stream::send(Bytes bytes) {
-  if (bytes.empty()) return !is_closing();
+  if (bytes.empty()) return !requests_.refuses_output();
   if (on_loop()) return send_here(std::move(bytes));
-  if (bytes.size() < kShareInRequest) return add_request(Request::copy(bytes.view(), queue().blocks()));
-  return add_request(Request::share(std::move(bytes), queue().blocks()));
+  const std::size_t size = bytes.size();
+  if (size < kShareInRequest) return add_bytes(Request::copy(bytes.view(), queue().blocks()), size);
+  return add_bytes(Request::share(std::move(bytes), queue().blocks()), size);
 }
 
 [[gnu::flatten]] bool Stream::send_copy(std::string_view bytes) try {
-  if (bytes.empty()) return !is_closing();
+  if (bytes.empty()) return !requests_.refuses_output();
   if (on_loop()) return copy_here(bytes);
-  if (bytes.size() < kShareInOutput) return add_request(Request::copy(bytes, queue().blocks()));
-  return add_request(Request::share(Bytes::copy(bytes), queue().blocks()));
+  if (bytes.size() < kShareInOutput) return add_bytes(Request::copy(bytes, queue().blocks()), bytes.size());
+  return add_bytes(Request::share(Bytes::copy(bytes), queue().blocks()), bytes.size());
 } catch (const std::bad_alloc&) {
   return false;
 }
@@ -45,44 +59,110 @@ bool Stream::send(Bytes bytes) {
 // later one, returns. Small texts wait in the host's outbox, unless there are requests that they must follow.
 bool Stream::send_here(Bytes bytes) noexcept {
   if (bytes.size() < kShareInRequest) return copy_here(bytes.view());
-  if (is_closing()) return false;
+  if (requests_.refuses_output()) return false;
   BytesAccess::compact(bytes);
-  return add_behind_requests(Request::share(std::move(bytes), queue().blocks()));
+  const std::size_t size = bytes.size();
+  return add_own_bytes(Request::share(std::move(bytes), queue().blocks()), size);
 }
 
 bool Stream::copy_here(std::string_view bytes) noexcept try {
   const bool is_short = bytes.size() < kShareInOutput;
   if (is_short && requests_.open_and_empty(requested_)) [[likely]]
     return add_to_outbox(bytes);
-  if (is_closing()) return false;
-  if (!is_short) return add_behind_requests(Request::share(Bytes::copy(bytes), queue().blocks()));
-  return add_behind_requests(Request::copy(bytes, queue().blocks()));
+  if (requests_.refuses_output()) return false;
+  if (is_short && !has_requests()) return add_to_outbox(bytes);
+  return add_own_bytes(
+      is_short ? Request::copy(bytes, queue().blocks()) : Request::share(Bytes::copy(bytes), queue().blocks()),
+      bytes.size());
 } catch (const std::bad_alloc&) {
   return false;
 }
 
 bool Stream::add_to_outbox(std::string_view bytes) {
-  if (host_.outbox_.empty() && !post_note(Note::Kind::kFlush)) return false;
-  host_.outbox_.add(*this, sent_, bytes);
+  if (!pending_bytes_.add_within_limit(bytes.size())) [[unlikely]]
+    return false;
+  try {
+    if (host_.outbox_.empty() && !post_note(Note::Kind::kFlush)) throw std::bad_alloc();
+    host_.outbox_.add(*this, sent_, bytes);
+  } catch (const std::bad_alloc&) {
+    pending_bytes_.remove(bytes.size());
+    return false;
+  }
   state_.output |= kSent;
   return true;
 }
 
-bool Stream::add_behind_requests(Request* request) noexcept try {
+bool Stream::add_own_bytes(Request* request, std::size_t bytes) noexcept {
+  if (request == nullptr) return false;
+  if (!pending_bytes_.add_within_limit(bytes)) {
+    request->destroy();
+    return false;
+  }
+  RequestList one;
+  one.add(request);
+  try {
+    if (sent_.first == 0 && !add_to_outbox({})) throw std::bad_alloc();  // it is flushed with the others
+    const bool own_callback = in_own_callback();
+    take_others(own_callback);
+    if (wake_due_ && !std::exchange(wakes_forgotten_, true)) requested_.forget_wakes();
+    if (!own_callback && extras_ != nullptr && !extras_->behind.empty()) {
+      extras_->behind.append(std::move(one));
+    } else {
+      requested_.append(std::move(one));
+    }
+    return true;
+  } catch (const std::bad_alloc&) {
+    pending_bytes_.remove(bytes);
+    return false;
+  }
+}
+
+// A function, a deadline or the end of output, which a callback of the loop's own asks for: behind everything else.
+bool Stream::add_own(Request* request) noexcept {
   if (request == nullptr) return false;
   RequestList one;
   one.add(request);
-  if (sent_.first == 0 && !add_to_outbox({})) return false;  // it is flushed with the others
-  if (wake_due_ && !std::exchange(wakes_forgotten_, true)) requested_.forget_wakes();
-  if (requests_.has_output()) {
-    RequestList others = requests_.take_output();
-    if (wake_due_) others.forget_wakes();
-    requested_.append(std::move(others));
-  }
-  requested_.append(std::move(one));
+  if (is_closing()) return false;
+  if (requests_.has_requests()) append_requests(requests_.take_requests());
+  append_requests(std::move(one));
+  continue_next_turn();
   return true;
-} catch (const std::bad_alloc&) {
-  return false;
+}
+
+// Takes over what other threads have asked before, as what is sent here follows it. What a callback of this connection
+// sends leaves with that callback's output, and so before the functions that are still to be called.
+// Throws std::bad_alloc.
+void Stream::take_others(bool own_callback) {
+  if (own_callback && !only_bytes_) {
+    RequestList rest = requested_.split_at_function();
+    if (!rest.empty()) {
+      StreamExtras& more = extras();
+      rest.append(std::move(more.behind));
+      more.behind = std::move(rest);
+    }
+    only_bytes_ = true;
+  }
+  if (!requests_.has_requests()) return;
+  RequestList others = requests_.take_requests();
+  if (wake_due_) others.forget_wakes();
+  if (!own_callback || (extras_ != nullptr && !extras_->behind.empty())) return append_requests(std::move(others));
+  RequestList rest = others.split_at_function();
+  requested_.append(std::move(others));
+  if (!rest.empty()) extras().behind = std::move(rest);
+}
+
+// To the end of what was taken.
+void Stream::append_requests(RequestList list) noexcept {
+  if (extras_ != nullptr && !extras_->behind.empty()) return extras_->behind.append(std::move(list));
+  requested_.append(std::move(list));
+  only_bytes_ = false;
+}
+
+// What was behind them follows when all before it is done.
+void Stream::bring_up_requests() noexcept {
+  if (extras_ == nullptr || !requested_.empty()) return;
+  requested_ = std::exchange(extras_->behind, {});
+  only_bytes_ = false;
 }
 
 void Stream::on_flush() noexcept {
@@ -100,15 +180,18 @@ void Stream::on_flush() noexcept {
   EVIO_ASSERT(on_loop());
   if (continues_) return;  // kContinue finds this too; a turn must not do more for more notes
   const bool taken = take_requests();
-  send_requested();
+  serve_requests();
   if (is_open() && take_due_wake()) {
     run(Step::kWake);
     if (!taken) take_requests();  // the wake that was due held back what this note is about
-    send_requested();
+    serve_requests();
   }
   if (!is_open()) return;
-  if (requested_.empty() && !wake_due_ && !is_closing()) [[likely]]
+  if (requested_.empty() && !wake_due_ && !is_closing()) [[likely]] {
+    if (state_.interest != wanted_interest()) [[unlikely]]
+      run(update_interest());  // resume() was called
     return;
+  }
   if (!requested_.empty() || !is_closing()) return continue_next_turn();
   request_end(Action::Close);
   finish_requests();
@@ -119,7 +202,10 @@ void Stream::on_continue() noexcept {
   on_request();
 }
 
-void Stream::sweep() noexcept { on_continue(); }
+void Stream::sweep() noexcept {
+  on_continue();
+  if (abort_.load(std::memory_order_relaxed) == Abort::kAsked) on_abort();
+}
 
 // Writes what the loop has put into the output, as if a callback had returned it.
 void Stream::finish_requests() noexcept {
@@ -135,12 +221,25 @@ void Stream::finish_requests() noexcept {
 void Stream::send_requested() noexcept {
   if (!is_open()) return;
   if (requested_.is_one() && may_move_request()) state_.output |= kSent;  // it may be written from where it is
+  if (has_sent()) return finish_requests();
+  Step next = Step::kWait;
   try {
-    if (!has_sent()) move_requested_output(host_.out_, kRequestsAtOnce);
+    move_requested_output(host_.out_, kRequestsAtOnce);
+    if (host_.out_.empty()) return;
+    next = finish_counted();
   } catch (...) {
-    return run(out_of_memory());
+    next = out_of_memory();
   }
-  if (has_sent() || !host_.out_.empty()) finish_requests();
+  run(next);
+}
+
+// Sends, and calls functions, in order: up to a wake that is due before them.
+void Stream::serve_requests() noexcept {
+  send_requested();
+  for (int left = kFunctionsAtOnce; left != 0 && is_open() && may_call_function(); --left) {
+    run(Step::kFunction);
+    send_requested();
+  }
 }
 
 // False, and nothing is taken, while a wake that was taken before is still due.
@@ -151,32 +250,62 @@ bool Stream::take_requests() noexcept {
     requested_.forget_wakes();  // those that are left were behind an earlier one
     wakes_forgotten_ = false;
   }
-  requested_.append(std::move(taken.list));
+  if (!taken.list.empty()) append_requests(std::move(taken.list));
   wake_due_ = taken.woken;
   return true;
 }
 
-// Moves what was sent to the end of `out`: up to the wake that is due, if there is one, and not more than `most` at
-// once. True when all is moved. Throws std::bad_alloc.
-bool Stream::move_requested_output(Output& out, int most) {
+// Moves what was sent to the end of `out`: up to the wake that is due or the function that is to be called, if there is
+// one, and not more than `most` at once. Throws std::bad_alloc.
+void Stream::move_requested_output(Output& out, int most) {
   const bool up_to_wake = wake_due_ && !is_closing();
   BlockPool::Returned returned(queue().blocks());
   requested_.take_while(most, [&](Request& request) {
     if (up_to_wake && request.after_wake) return false;
-    if (request.shared.empty()) [[likely]] {
+    if (request.is_copied()) [[likely]] {
       out.append(request.copied());
+    } else if (const Bytes* const shared = std::get_if<Bytes>(&request.what)) {
+      OutputAccess::share(out, *shared);
     } else {
-      OutputAccess::share(out, request.shared);
+      return false;
     }
     request.recycle(returned);
     return true;
   });
-  return requested_.empty();
+  bring_up_requests();
 }
 
-// What was sent after a wake waits for the data call of that wake, while it may still come.
+// What was asked after a wake waits for the data call of that wake, while it may still come.
 bool Stream::may_move_request() const noexcept {
-  return !requested_.empty() && !(wake_due_ && requested_.front().after_wake && !is_closing());
+  return !requested_.empty() && requested_.front().is_bytes() && !waits_for_wake(requested_.front());
+}
+
+bool Stream::may_call_function() const noexcept {
+  return !requested_.empty() && !requested_.front().is_bytes() && !waits_for_wake(requested_.front());
+}
+
+bool Stream::waits_for_wake(const Request& request) const noexcept {
+  return wake_due_ && request.after_wake && !is_closing();
+}
+
+// Calls the function that is next, or does what else was asked.
+Stream::Step Stream::function() {
+  Request::What what;
+  {
+    BlockPool::Returned returned(queue().blocks());
+    Request* const request = requested_.pop();
+    what = std::exchange(request->what, Request::Copied());
+    request->recycle(returned);
+  }
+  bring_up_requests();
+  if (const auto* const task = std::get_if<Request::Function>(&what))
+    return call([&] { return (*task)->run(handle(), host_.out_); });
+  if (const auto* const deadline = std::get_if<Request::Deadline>(&what)) {
+    set_deadline(*deadline);
+  } else {
+    end_output();
+  }
+  return next_step_slow();
 }
 
 // True, once, when data is to be called for a wake that was taken.
@@ -196,10 +325,21 @@ void Stream::continue_next_turn() noexcept {
   if (!std::exchange(continues_, true) && !post_note(Note::Kind::kContinue)) queue().post(Signal::kSweep);
 }
 
-// Before a data call: what it returns leaves after what other threads have sent, up to the wake that is due.
-void Stream::put_requested_output_first() noexcept {
+// Before a data call: what it returns leaves after what other threads have asked, up to the wake that is due.
+void Stream::put_requests_first() noexcept {
   take_requests();
+  for (int left = kFunctionsAtOnce; left != 0 && holds_function(); --left) {
+    send_requested();
+    if (!is_open() || !may_call_function()) return;
+    run(Step::kFunction);
+    if (!is_open() || is_closing()) return;
+  }
   if (may_move_request()) state_.output |= kSent;
+}
+
+bool Stream::holds_function() noexcept {
+  only_bytes_ = only_bytes_ || !requested_.holds_function();
+  return !only_bytes_;
 }
 
 // Moves what was sent to the head of the callback's output. Throws std::bad_alloc.
@@ -215,8 +355,9 @@ void Stream::put_sent_first() {
 }
 
 void Stream::drop_requests() noexcept {
-  if (requests_.has_output()) requested_.append(requests_.take_output());
-  if (!requested_.empty()) requested_.recycle(queue().blocks());
+  if (requests_.has_requests()) append_requests(requests_.take_requests());
+  if (extras_ != nullptr) requested_.append(std::exchange(extras_->behind, {}));
+  requested_.recycle(queue().blocks());
 }
 
 void Stream::set_context(std::unique_ptr<Context> value) {

@@ -19,14 +19,17 @@ Error connection_error(const Endpoint& endpoint, std::string_view call, std::err
 
 }  // namespace
 
-Stream::Step Stream::first_step_slow() noexcept {
+// It is ready, and does not just read.
+Stream::Step Stream::ready() {
   switch (state_.stage) {
     case Stage::kOpen:
       if (has_pending()) return Step::kWrite;
       if (is_closing()) return Step::kAction;  // close() was called, and its note is still to come
-      // What other threads have sent by now, with a note that is still to come, leaves before what `data` answers.
-      if (has_requested_output()) put_requested_output_first();
-      return Step::kRead;
+      // What other threads have asked by now, with a note that is still to come, comes before what `data` answers.
+      if (has_requests()) put_requests_first();
+      if (!is_open()) return Step::kWait;
+      if (has_pending() || is_closing()) return next_step_slow();
+      return may_read() ? Step::kRead : hung_up();
     case Stage::kLingering:
       return Step::kLinger;
     case Stage::kAccepted:
@@ -37,18 +40,50 @@ Stream::Step Stream::first_step_slow() noexcept {
   return Step::kWait;
 }
 
+// It was reported although it is not to be read. If it was not paused just now, its socket has failed or is shut down
+// both ways.
+Stream::Step Stream::hung_up() {
+  if (state_.interest != Interest::kFailure) return update_interest();
+  if (const int err = transport_.take_error(); err != 0) {
+    fail(connection_error(*this, "read", {err, std::system_category()}));
+    return Step::kSalvage;
+  }
+  if (!input_over_) {
+    unregister();  // the poller would report it again and again; it is watched again when it is to be read
+    return Step::kWait;
+  }
+  if (output_over_) return Step::kWait;
+  fail(connection_error(*this, "write", {EPIPE, std::system_category()}));
+  return Step::kClose;
+}
+
 // read(2) returned end of file or an error.
 Stream::Step Stream::read_nothing(ssize_t n) {
   if (n < 0 && errno == EINTR) return Step::kRead;
   if (n < 0 && sys::would_block(errno)) return Step::kWait;
+  if (n == 0) return take_end_of_input();
   peer_gone_ = true;
-  if (n < 0) {
-    fail(connection_error(*this, "read", sys::last_error()));
-    return Step::kClose;
-  }
+  fail(connection_error(*this, "read", sys::last_error()));
+  return Step::kClose;
+}
+
+Stream::Step Stream::take_end_of_input() {
+  if (timeouts_ != nullptr) timeouts_->progress = host_.loop_.turn_time();
+  input_over_ = true;
+  if (half_open_ && !is_closing()) return Step::kEnded;
+  peer_gone_ = true;
   // What send() has taken goes out before the connection closes, and a wake gets its call.
   end_of_input();
   return next_step();
+}
+
+// What the peer still sends while output is pending behind a close: if nobody took it, a peer that reads only when it
+// has written would never take that output.
+Stream::Step Stream::discard_behind_close() {
+  if (requested_action() == Action::Detach || input_over_) return next_step_slow();
+  if (!discard_input()) return next_step_slow();
+  peer_gone_ = input_over_ = true;
+  return next_step_slow();
 }
 
 // Writes output in several pieces, after output that is pending or was sent before, or announced by pre_write. One text
@@ -61,8 +96,14 @@ Stream::Step Stream::transmit_slow() {
   return transmit_all();
 }
 
+// Throws std::bad_alloc.
 Stream::Step Stream::transmit_all() {
   Output& out = host_.out_;
+  if ((state_.output & (kEnding | kAborted)) != 0) {
+    drop_output();
+    return Step::kWait;
+  }
+  pending_bytes_.add(out.size());
   if (has_sent()) {
     try {
       put_sent_first();
@@ -72,8 +113,15 @@ Stream::Step Stream::transmit_all() {
       return write_failed(ENOMEM);  // the senders were told that it is sent: nothing may leave any more
     }
   }
+  return transmit_counted();
+}
+
+// The output has been counted as pending. Throws std::bad_alloc.
+Stream::Step Stream::transmit_counted() {
+  Output& out = host_.out_;
   if (out.empty()) return Step::kWait;
   if (!host_.call_pre_write()) {
+    pending_bytes_.remove(out.size());
     out.clear();
     return Step::kWait;
   }
@@ -85,11 +133,24 @@ Stream::Step Stream::transmit_all() {
   return write_output();
 }
 
+Stream::Step Stream::finish_counted() {
+  const Step next = transmit_counted();
+  return next == Step::kWait ? next_step() : next;
+}
+
+// Nothing may leave any more.
+void Stream::drop_output() noexcept {
+  host_.out_.clear();
+  sent_ = {};
+  state_.output &= static_cast<std::uint8_t>(~kSent);
+}
+
 Stream::Step Stream::transmit_sent() {
   const std::string_view text = host_.outbox_.first_text(sent_);
   const ssize_t n = transport_.write_once(text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
+  pending_bytes_.remove(text.size());
   sent_ = {};
   state_.output = 0;
   return Step::kWait;
@@ -101,6 +162,7 @@ Stream::Step Stream::transmit_request() {
   const ssize_t n = transport_.write_once(text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
+  pending_bytes_.remove(text.size());
   BlockPool::Returned returned(queue().blocks());
   requested_.pop()->recycle(returned);
   state_.output = 0;
@@ -120,7 +182,13 @@ Stream::Step Stream::write_output() {
   return keep_remainder(transport_.write(std::span(parts).first(count)));
 }
 
-// The socket has taken `written` bytes of the output, or failed.
+// The socket has taken `written` bytes of a callback's output, or failed.
+Stream::Step Stream::keep_output(ssize_t written) {
+  pending_bytes_.add(host_.out_.size());
+  return keep_remainder(written);
+}
+
+// The same of output that was counted as pending.
 Stream::Step Stream::keep_remainder(ssize_t written) {
   Output& out = host_.out_;
   if (written < 0 && errno == EINTR) return write_output();
@@ -130,18 +198,41 @@ Stream::Step Stream::keep_remainder(ssize_t written) {
     return write_failed(err);
   }
   const std::size_t done = written < 0 ? 0 : static_cast<std::size_t>(written);
+  pending_bytes_.remove(done);
   if (done != out.size()) pending().append(out, done);
   out.clear();
+  output_progressed();
   return Step::kWait;
 }
 
 Stream::Step Stream::next_step_slow() {
-  if (!has_pending() && requested_action() != Action::None) return Step::kAction;
-  return update_interest();
+  if ((state_.output & kAborted) != 0) return reset();
+  if (!has_pending()) {
+    if (requested_action() != Action::None) return Step::kAction;
+    if ((state_.output & kEnding) != 0) {
+      end_output_now();
+      if (input_over_) {
+        end_of_input();  // both sides have ended
+        return Step::kAction;
+      }
+    }
+  } else if (requested_action() != Action::None) {
+    watch_close();
+  }
+  const Step step = flow_step();
+  return step == Step::kWait ? update_interest() : step;
 }
 
-// While output is pending the peer is not read: that is the back-pressure.
-Interest Stream::wanted_interest() const noexcept { return has_pending() ? Interest::kWrite : Interest::kRead; }
+// While output is pending the peer is not read: that is the back-pressure. Behind a close its input is discarded.
+Interest Stream::wanted_interest() const noexcept {
+  if (!has_pending()) {
+    if (state_.stage == Stage::kLingering || may_read()) return Interest::kRead;
+    return Interest::kFailure;
+  }
+  const bool reads = requested_action() == Action::None ? read_while_pending_ && may_read()
+                                                        : requested_action() == Action::Close && !input_over_;
+  return reads ? Interest::kReadWrite : Interest::kWrite;
+}
 
 Stream::Step Stream::update_interest() {
   const Interest wanted = wanted_interest();
@@ -164,6 +255,7 @@ Stream::Step Stream::write_failed(int err) {
 
 // An exception left `opened` or `data`: what that call has added is dropped, what was added before is sent.
 Stream::Step Stream::callback_threw() {
+  host_.current_ = nullptr;
   host_.out_.clear();
   host_.input_.done();
   fail(current_exception_error());
@@ -178,6 +270,7 @@ void Stream::renew_handle() noexcept {
 
 // In a catch clause: no callback threw, so the library did, for want of memory. It costs this connection.
 Stream::Step Stream::out_of_memory() noexcept {
+  host_.current_ = nullptr;
   host_.out_.clear();
   host_.sent_.clear();
   host_.input_.done();

@@ -36,6 +36,9 @@ class Transport {
   /// taken is with its peer.
   int unacknowledged() const noexcept { return queue_length(SIOCOUTQ); }
 
+  /// What the socket has failed with; 0: nothing (SO_ERROR, socket(7)).
+  int take_error() noexcept { return sys::take_error(fd_.get()); }
+
   bool end_output() noexcept { return sys::shutdown(fd_.get(), SHUT_WR) == 0; }
   /// close() will drop what is unsent and reset the connection.
   void reset_on_close() noexcept { sys::reset_on_close(fd_.get()); }

@@ -104,8 +104,12 @@ class FakePoller final : public internal::Poller {
         return "read";
       case Interest::kWrite:
         return "write";
+      case Interest::kReadWrite:
+        return "read and write";
       case Interest::kAccept:
         return "accept";
+      case Interest::kFailure:
+        return "failure";
       case Interest::kNone:
         break;
     }

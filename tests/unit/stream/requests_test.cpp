@@ -51,9 +51,9 @@ TEST_F(RequestsTest, AskForOneNoteUntilTheLoopHasLooked) {
   EXPECT_EQ(send("two "), Added::kQueued);
   EXPECT_EQ(requests_.wake(), Added::kQueued);
   EXPECT_EQ(requests_.wake(), Added::kQueued);
-  EXPECT_TRUE(requests_.has_output());
+  EXPECT_TRUE(requests_.has_requests());
   EXPECT_EQ(take(), "one two !");
-  EXPECT_FALSE(requests_.has_output());
+  EXPECT_FALSE(requests_.has_requests());
   EXPECT_EQ(send("three"), Added::kMustPost);
   EXPECT_EQ(take(), "three");
   EXPECT_EQ(take(), "");
@@ -74,12 +74,12 @@ TEST_F(RequestsTest, SayWhatWasSentAfterAWake) {
 }
 
 TEST_F(RequestsTest, GiveTheOutputAloneAndKeepTheWakeAndItsPlace) {
-  EXPECT_TRUE(requests_.take_output().empty());
+  EXPECT_TRUE(requests_.take_requests().empty());
   EXPECT_EQ(send("a"), Added::kMustPost);
   EXPECT_EQ(requests_.wake(), Added::kQueued);
   EXPECT_EQ(send("b"), Added::kQueued);
-  EXPECT_EQ(joined(requests_.take_output()), "a|b");
-  EXPECT_FALSE(requests_.has_output());
+  EXPECT_EQ(joined(requests_.take_requests()), "a|b");
+  EXPECT_FALSE(requests_.has_requests());
   EXPECT_EQ(send("c"), Added::kQueued) << "the note is still under way";
   EXPECT_EQ(take(), "|c");
 }
@@ -100,8 +100,8 @@ TEST_F(RequestsTest, RefuseEverythingOnceClosedAndKeepWhatTheyHave) {
 TEST_F(RequestsTest, ShareBytes) {
   const Bytes bytes(std::string(100, 'x'));
   EXPECT_EQ(requests_.send(Request::share(Bytes(bytes), pool_)), Added::kMustPost);
-  RequestList list = requests_.take_output();
-  EXPECT_EQ(list.front().shared.data(), bytes.data());
+  RequestList list = requests_.take_requests();
+  EXPECT_EQ(list.front().text().data(), bytes.data());
 }
 
 TEST_F(RequestsTest, ThatNobodyTookAreFreed) {
@@ -151,7 +151,7 @@ TEST_F(RequestsTest, LoseNothingOfManyThreadsAndKeepTheOrderOfEach) {
   EXPECT_TRUE(in_order);
   for (const std::uint32_t count : next) EXPECT_EQ(count, kEach);
   EXPECT_GT(wakes, 0u);
-  EXPECT_FALSE(requests_.has_output());
+  EXPECT_FALSE(requests_.has_requests());
   EXPECT_FALSE(requests_.take_wake());
 }
 

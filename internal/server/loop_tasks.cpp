@@ -1,0 +1,69 @@
+#include "internal/server/loop_tasks.hpp"
+
+#include <new>
+#include <utility>
+
+#include "evio/events.hpp"
+#include "internal/base/recycled.hpp"
+
+namespace evio::internal {
+
+class LoopTasks::Posted final : public NoteTarget {
+ public:
+  Posted(LoopTasks& tasks, std::unique_ptr<LoopTask> task) noexcept : tasks_(tasks), task_(std::move(task)) {}
+
+ private:
+  void on_request() noexcept override {
+    tasks_.call(*task_);
+    task_.reset();
+  }
+  void on_continue() noexcept override { EVIO_ASSERT(false); }
+  void on_flush() noexcept override { EVIO_ASSERT(false); }
+  void on_adopt(RefPtr<NoteTarget>) noexcept override { EVIO_ASSERT(false); }
+
+  LoopTasks& tasks_;
+  std::unique_ptr<LoopTask> task_;
+};
+
+class LoopTasks::Timed final : public TimedTask, public Recycled<Timed> {
+ public:
+  Timed(LoopTasks& tasks, RefPtr<NoteQueue> queue, TimePoint due, std::unique_ptr<LoopTask> task) noexcept
+      : TimedTask(tasks.loop_, std::move(queue), due), tasks_(tasks), task_(std::move(task)) {}
+
+ private:
+  void call() noexcept override { tasks_.call(*task_); }
+  void drop() noexcept override { task_.reset(); }
+  TimedTasks* list() noexcept override { return tasks_.ended_ ? nullptr : &tasks_.timed_; }
+
+  LoopTasks& tasks_;
+  std::unique_ptr<LoopTask> task_;
+};
+
+bool LoopTasks::post(LoopTasks& tasks, NoteQueue& queue, std::unique_ptr<LoopTask> task) noexcept {
+  auto* const posted = new (std::nothrow) Posted(tasks, std::move(task));
+  return posted != nullptr && queue.post({Note::Kind::kRequest, RefPtr<NoteTarget>(posted)});
+}
+
+RefPtr<TimedTask> LoopTasks::post_after(LoopTasks& tasks, const RefPtr<NoteQueue>& queue,
+                                        std::chrono::nanoseconds delay, std::unique_ptr<LoopTask> task) noexcept try {
+  RefPtr<TimedTask> timed(new Timed(tasks, queue, time_after(delay), std::move(task)));
+  if (!TimedTask::post(timed)) return {};
+  return timed;
+} catch (const std::bad_alloc&) {
+  return {};
+}
+
+void LoopTasks::end() noexcept {
+  ended_ = true;
+  timed_.end();
+}
+
+void LoopTasks::call(LoopTask& task) noexcept {
+  try {
+    if (task.run() == Action::Shutdown) server_.shut_down();
+  } catch (...) {
+    server_.fail();
+  }
+}
+
+}  // namespace evio::internal

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "evio/error.hpp"
+#include "internal/buffer/output_queue.hpp"
+#include "internal/loop/timed_task.hpp"
+#include "internal/stream/requests.hpp"
+#include "internal/stream/stream_timeouts.hpp"
+
+namespace evio::internal {
+
+/// What most connections never need. Made when a connection first does. Thread-safety: its loop's thread.
+struct StreamExtras {
+  std::unique_ptr<OutputQueue> output;  // that its socket has not taken yet
+  std::unique_ptr<Error> failure;       // what `closed` will get
+  RequestList behind;                   // requests behind those in requested_; the first of them is a function
+  TimedTasks timed;
+  std::size_t high_water = 0;
+  std::size_t low_water = 0;
+  Timer::TimePoint deadline = Timer::kNever;
+  Timer::TimePoint output_progress{};  // when the kernel has last taken output, or the peer acknowledged some
+  Acknowledgements acknowledgements;
+  int functions_left = 0;  // that may be called in this turn
+};
+
+}  // namespace evio::internal

@@ -1,0 +1,105 @@
+/// What is asked of a connection beside bytes, a wake and its end: functions, at once or later, a deadline, a pause,
+/// the end of its output, an abort.
+#include <new>
+#include <utility>
+
+#include "internal/stream/stream.hpp"
+#include "internal/stream/stream_host.hpp"
+
+namespace evio::internal {
+
+/// A function that is to be called later. It keeps the connection's memory, as a handle does.
+class Stream::Timed final : public TimedTask, public Recycled<Timed> {
+ public:
+  Timed(Stream& stream, TimePoint due, std::unique_ptr<ConnTask> task) noexcept
+      : TimedTask(stream.host_.loop_, RefPtr<NoteQueue>(stream.host_.queue()), due), task_(std::move(task)) {
+    stream.retain();
+    stream_ = RefPtr<Stream>(&stream);
+  }
+
+ private:
+  void call() noexcept override { stream_->call_timed(*task_); }
+  void drop() noexcept override { task_.reset(); }
+  TimedTasks* list() noexcept override {
+    return stream_->is_open() && !stream_->is_closing() && stream_->has_extras() ? &stream_->extras_->timed : nullptr;
+  }
+
+  RefPtr<Stream> stream_;
+  std::unique_ptr<ConnTask> task_;
+};
+
+bool Stream::add_function(Request::What&& what) noexcept {
+  if (is_closing()) return false;
+  Request* const request = Request::make(std::move(what), queue().blocks());
+  return on_loop() ? add_own(request) : add_request(request);
+}
+
+bool Stream::post(std::unique_ptr<ConnTask> task) { return add_function(std::move(task)); }
+
+RefPtr<TimedTask> Stream::post_after(std::chrono::nanoseconds delay, std::unique_ptr<ConnTask> task) try {
+  if (is_closing()) return {};
+  RefPtr<TimedTask> timed(new Timed(*this, time_after(delay), std::move(task)));
+  if (!TimedTask::post(timed)) return {};
+  return timed;
+} catch (const std::bad_alloc&) {
+  return {};
+}
+
+void Stream::call_timed(ConnTask& task) noexcept {
+  if (has_requests()) put_requests_first();
+  if (!is_open() || is_closing()) return;
+  try {
+    run(call([&] { return task.run(handle(), host_.out_); }));
+  } catch (...) {
+    run(out_of_memory());
+  }
+}
+
+bool Stream::expires_after(std::chrono::nanoseconds delay) {
+  const TimePoint deadline = delay.count() > 0 ? time_after(delay) : Timer::kNever;
+  if (!on_loop()) return add_function(deadline);
+  if (is_closing()) return false;
+  try {
+    set_deadline(deadline);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+bool Stream::close_write() {
+  Request* const request = Request::make(Request::EndOutput(), queue().blocks());
+  if (request == nullptr) return false;
+  if (!on_loop()) return notify_loop(requests_.end_output(request));
+  if (requests_.refuses_output()) {
+    request->destroy();
+    return false;
+  }
+  requests_.refuse_output();
+  return add_own(request);
+}
+
+bool Stream::pause() { return requests_.pause(); }
+bool Stream::resume() { return notify_loop(requests_.resume()); }
+
+bool Stream::abort() {
+  Abort none = Abort::kNone;
+  if (!abort_.compare_exchange_strong(none, Abort::kAsked, std::memory_order_relaxed)) return false;
+  if (on_loop()) {
+    // At the latest when the callback under way returns, whose output is dropped.
+    requests_.refuse();
+    state_.output |= kAborted;
+  }
+  if (!post_note(Note::Kind::kAbort)) queue().post(Signal::kSweep);
+  return true;
+}
+
+std::size_t Stream::pending_bytes() const {
+  return abort_.load(std::memory_order_relaxed) == Abort::kTooLate ? 0 : pending_bytes_.now();
+}
+
+int Stream::native_handle() const { return on_loop() && in_own_callback() ? transport_.fd() : -1; }
+
+bool Stream::in_own_callback() const noexcept { return host_.current_ == this; }
+
+}  // namespace evio::internal

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <limits>
+
+#include "internal/base/recycled.hpp"
+#include "internal/loop/timer_wheel.hpp"
+
+namespace evio::internal {
+
+class Stream;
+
+/// The timeouts of one connection that has some, and the timer for the first of them. A message only stores the time of
+/// its turn here; when the timer fires too early for that, it is armed again for the rest.
+/// Thread-safety: its loop's thread.
+class StreamTimeouts final : public Timer, public Recycled<StreamTimeouts> {
+ public:
+  using Duration = std::chrono::nanoseconds;
+
+  explicit StreamTimeouts(Stream& stream) noexcept : stream_(stream) {}
+
+  Duration idle{0};  // 0, here and below: none
+  Duration write{0};
+  TimePoint progress{};  // when something last moved, in either direction
+
+ private:
+  void on_timer(TimePoint now) noexcept override;
+
+  Stream& stream_;
+};
+
+/// How far the peer's acknowledgements have come, as far as was looked. Thread-safety: its loop's thread.
+class Acknowledgements {
+ public:
+  /// The kernel has taken more: what was seen before counts no more.
+  void forget() noexcept { left_ = kUnknown; }
+  /// So many bytes are unacknowledged now. True if the peer has acknowledged some since the last look, or may have:
+  /// nobody has looked before.
+  bool progressed(int left) noexcept {
+    const bool fewer = left < left_;
+    left_ = left;
+    return fewer && left != 0;
+  }
+
+ private:
+  static constexpr int kUnknown = std::numeric_limits<int>::max();
+  int left_ = kUnknown;
+};
+
+}  // namespace evio::internal
