@@ -106,9 +106,12 @@ inline int reset_on_close(int fd) {
 
 inline int epoll_create1(int flags) { return above_standard(::epoll_create1(flags)); }
 inline int epoll_ctl(int epoll, int op, int fd, epoll_event* event) { return ::epoll_ctl(epoll, op, fd, event); }
-// Not retried: the caller has to work out its timeout anew.
+// Not retried, nor is the next one: the caller has to work out its timeout anew.
 inline int epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {
   return ::epoll_wait(epoll, events, count, timeout_ms);
+}
+inline int epoll_pwait2(int epoll, epoll_event* events, int count, const timespec& timeout) {
+  return ::epoll_pwait2(epoll, events, count, &timeout, nullptr);
 }
 inline int poll(pollfd* fds, nfds_t count, int timeout_ms) { return ::poll(fds, count, timeout_ms); }
 inline int eventfd(unsigned value, int flags) { return above_standard(::eventfd(value, flags)); }

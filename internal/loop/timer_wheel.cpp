@@ -17,10 +17,6 @@ TimerWheel::Tick TimerWheel::tick_of(TimePoint time) noexcept {
   return since_boot < 0 ? 0 : static_cast<Tick>(since_boot) >> kTickBits;
 }
 
-TimerWheel::TimePoint TimerWheel::start_of(Tick tick) noexcept {
-  return TimePoint(std::chrono::nanoseconds(static_cast<std::int64_t>(tick << kTickBits)));
-}
-
 void TimerWheel::unlink(TimerLink& link) noexcept {
   link.previous->next = link.next;
   link.next->previous = link.previous;
@@ -33,7 +29,7 @@ void TimerWheel::append(TimerLink& ring, TimerLink& link) noexcept {
   link.previous->next = link.next->previous = &link;
 }
 
-// Moves all of one ring to the end of the other.
+// Moves all of one ring to the other, before a place in it: the head, for its end.
 void TimerWheel::splice(TimerLink& from, TimerLink& to) noexcept {
   if (is_empty(from)) return;
   to.previous->next = from.next;
@@ -43,32 +39,30 @@ void TimerWheel::splice(TimerLink& from, TimerLink& to) noexcept {
   make_empty(from);
 }
 
-bool TimerWheel::runs_before(const Timer& a, const Timer& b) noexcept {
-  return a.due_ != b.due_ ? a.due_ < b.due_ : a.order_ < b.order_;
+void TimerWheel::take_out(Timer& timer) noexcept {
+  splice(timer.followers_, timer);
+  unlink(timer);
 }
 
-// A merge sort, as it needs no memory.
-void TimerWheel::sort(TimerLink& ring, std::size_t count) noexcept {
-  if (count < 2) return;
-  TimerLink front;
-  make_empty(front);
-  for (std::size_t i = 0; i != count / 2; ++i) {
-    TimerLink& link = *ring.next;
-    unlink(link);
-    append(front, link);
+// Of two neighbours, the later one becomes a follower of the other, first or last among them as it was before or after
+// it: that keeps the order of arming. Returns the other.
+TimerLink& TimerWheel::join(TimerLink& left, TimerLink& right) noexcept {
+  if (timer_of(right).due_ < timer_of(left).due_) {
+    unlink(left);
+    append(*timer_of(right).followers_.next, left);
+    return right;
   }
-  sort(front, count / 2);
-  sort(ring, count - count / 2);
-  TimerLink merged;
-  make_empty(merged);
-  while (!is_empty(front) && !is_empty(ring)) {
-    TimerLink& link = runs_before(timer_of(*ring.next), timer_of(*front.next)) ? *ring.next : *front.next;
-    unlink(link);
-    append(merged, link);
-  }
-  splice(front, merged);
-  splice(ring, merged);
-  splice(merged, ring);
+  unlink(right);
+  append(timer_of(left).followers_, right);
+  return left;
+}
+
+// Joins the heaps of a ring that is not empty: first in pairs, then from the end, which is what bounds the time that
+// pairing heaps take.
+Timer& TimerWheel::first_of(TimerLink& ring) noexcept {
+  for (TimerLink* link = ring.next; link != &ring && link->next != &ring;) link = join(*link, *link->next).next;
+  while (ring.next != ring.previous) join(*ring.previous->previous, *ring.previous);
+  return timer_of(*ring.next);
 }
 
 void TimerWheel::insert(Timer& timer) noexcept {
@@ -85,7 +79,7 @@ void TimerWheel::arm(Timer& timer, TimePoint due) noexcept {
   disarm(timer);
   if (due == Timer::kNever) return;
   timer.due_ = due;
-  timer.order_ = armed_++;
+  make_empty(timer.followers_);
   insert(timer);
   ++count_;
   if (next_known_) next_ = std::min(next_, due);
@@ -93,7 +87,7 @@ void TimerWheel::arm(Timer& timer, TimePoint due) noexcept {
 
 void TimerWheel::disarm(Timer& timer) noexcept {
   if (!timer.armed()) return;
-  unlink(timer);
+  take_out(timer);
   --count_;
   if (count_ == 0 || timer.due_ == next_) next_known_ = false;
 }
@@ -125,14 +119,11 @@ TimerLink& TimerWheel::ring_of(const Slot& slot) noexcept {
 }
 
 TimerWheel::TimePoint TimerWheel::next() noexcept {
-  if (next_known_) return next_;
-  next_ = Timer::kNever;
-  next_known_ = true;
-  if (empty()) return next_;
-  const Slot slot = first_slot();
-  if (slot.level != 0) return next_ = start_of(slot.start);  // when its timers move to a lower level
-  const TimerLink& ring = ring_of(slot);
-  for (TimerLink* link = ring.next; link != &ring; link = link->next) next_ = std::min(next_, timer_of(*link).due_);
+  if (!next_known_) {
+    TimerLink& ring = ring_of(first_slot());
+    next_ = is_empty(ring) ? Timer::kNever : first_of(ring).due_;
+    next_known_ = true;
+  }
   return next_;
 }
 
@@ -141,33 +132,25 @@ void TimerWheel::cascade(TimerLink& ring) noexcept {
   make_empty(moved);
   splice(ring, moved);
   while (!is_empty(moved)) {
-    TimerLink& link = *moved.next;
-    unlink(link);
-    insert(timer_of(link));
+    Timer& timer = timer_of(*moved.next);
+    take_out(timer);
+    insert(timer);
   }
 }
 
 // Moves what is due from a slot of the lowest level to `due`, in order. True when that is all of it.
 bool TimerWheel::collect_due(TimerLink& ring, TimePoint now, TimerLink& due) noexcept {
-  TimerLink found;
-  make_empty(found);
-  std::size_t count = 0;
-  for (TimerLink *link = ring.next, *next = nullptr; link != &ring; link = next) {
-    next = link->next;
-    if (timer_of(*link).due_ > now) continue;
-    unlink(*link);
-    append(found, *link);
-    ++count;
+  while (!is_empty(ring)) {
+    Timer& first = first_of(ring);
+    if (first.due_ > now) return false;
+    take_out(first);
+    append(due, first);
   }
-  sort(found, count);
-  splice(found, due);
-  return is_empty(ring);
+  return true;
 }
 
-void TimerWheel::run(TimePoint now) noexcept {
+void TimerWheel::advance(TimePoint now, TimerLink& due) noexcept {
   const Tick until = tick_of(now);
-  TimerLink due;
-  make_empty(due);
   for (;;) {
     const Slot slot = first_slot();
     if (slot.start > until) break;
@@ -181,6 +164,13 @@ void TimerWheel::run(TimePoint now) noexcept {
   }
   current_ = std::max(current_, until);
   next_known_ = false;
+}
+
+void TimerWheel::run(TimePoint now) noexcept {
+  if (now < next()) return;
+  TimerLink due;
+  make_empty(due);
+  advance(now, due);
   while (!is_empty(due)) {
     Timer& timer = timer_of(*due.next);
     disarm(timer);

@@ -9,7 +9,7 @@
 
 namespace evio::internal {
 
-/// A place in a ring of timers; a ring of one is empty. Thread-safety: one thread.
+/// A place in a ring of timers, whose head is no timer. Thread-safety: one thread.
 struct TimerLink {
   TimerLink* previous = nullptr;
   TimerLink* next = nullptr;
@@ -40,7 +40,7 @@ class Timer : private TimerLink {
   friend class TimerWheel;
 
   TimePoint due_{};
-  std::uint64_t order_ = 0;  // of arming
+  TimerLink followers_;  // a ring of timers that run after it
 };
 
 /// Timer of an object, which it calls: MemberTimer<&Acceptor::resume> timer_{*this}.
@@ -64,6 +64,13 @@ class MemberTimer<method> final : public Timer {
 /// which its tick differs from the current one, and moves to a lower level when the current tick reaches its slot. So
 /// a timer moves three times at most. Timers run in the order of their times, then of arming, and never early: a tick
 /// only says where a timer lies.
+///
+/// A loop sleeps until the first timer is due, not until its slot begins, where it would wake up only to move timers.
+/// So a slot is a ring of pairing heaps (Fredman, Sedgewick, Sleator and Tarjan, 1986). Arming appends a heap of one;
+/// disarming leaves a timer's followers in its place. Only when it is asked for the first timer of a slot does the
+/// wheel join the slot's heaps to one: what was compared once is not compared again, however often the first timer is
+/// disarmed. In a walk through the heaps, each timer before its followers, those of one time are always in the order
+/// of their arming.
 /// Thread-safety: its loop's thread.
 class TimerWheel {
  public:
@@ -78,7 +85,7 @@ class TimerWheel {
   /// Sets the timer, anew if it is armed. kNever is never: then it is disarmed.
   void arm(Timer& timer, TimePoint due) noexcept;
   void disarm(Timer& timer) noexcept;
-  /// When run() should be called next: not after the first timer is due. kNever when there is none.
+  /// When the first timer is due. kNever when there is none.
   TimePoint next() noexcept;
   /// Runs the timers that are due. One that a timer arms waits for the next run().
   void run(TimePoint now) noexcept;
@@ -91,14 +98,14 @@ class TimerWheel {
   using Tick = std::uint64_t;
 
   static Tick tick_of(TimePoint time) noexcept;
-  static TimePoint start_of(Tick tick) noexcept;
   static void make_empty(TimerLink& ring) noexcept { ring.previous = ring.next = &ring; }
   static bool is_empty(const TimerLink& ring) noexcept { return ring.next == &ring; }
   static void unlink(TimerLink& link) noexcept;
   static void append(TimerLink& ring, TimerLink& link) noexcept;
   static void splice(TimerLink& from, TimerLink& to) noexcept;
-  static bool runs_before(const Timer& a, const Timer& b) noexcept;
-  static void sort(TimerLink& ring, std::size_t count) noexcept;
+  static void take_out(Timer& timer) noexcept;
+  static TimerLink& join(TimerLink& left, TimerLink& right) noexcept;
+  static Timer& first_of(TimerLink& ring) noexcept;
   static Timer& timer_of(TimerLink& link) noexcept { return static_cast<Timer&>(link); }
 
   struct Slot {
@@ -111,6 +118,7 @@ class TimerWheel {
   TimerLink& ring_of(const Slot& slot) noexcept;
   void cascade(TimerLink& ring) noexcept;
   bool collect_due(TimerLink& ring, TimePoint now, TimerLink& due) noexcept;
+  void advance(TimePoint now, TimerLink& due) noexcept;
 
   std::array<std::array<TimerLink, kSlots>, kLevels> rings_;
   std::array<std::array<std::uint64_t, kSlots / 64>, kLevels> used_{};  // slots that may hold timers
@@ -119,7 +127,6 @@ class TimerWheel {
   TimePoint next_ = Timer::kNever;  // the result of next(), while it is known
   bool next_known_ = true;
   std::size_t count_ = 0;
-  std::uint64_t armed_ = 0;  // how often; orders timers of one time
 };
 
 }  // namespace evio::internal

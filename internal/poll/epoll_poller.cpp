@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "internal/base/assert.hpp"
 #include "internal/base/file_descriptor.hpp"
@@ -43,6 +46,16 @@ class WakeUp final : public Pollable {
   void on_ready() noexcept override {}
 };
 
+// Seconds may be of 32 bits, where the longest timeout of this type is not.
+timespec timespec_of(std::chrono::nanoseconds timeout) {
+  using Seconds = decltype(timespec::tv_sec);
+  const auto whole = std::chrono::floor<std::chrono::seconds>(timeout);
+  timespec time{};
+  time.tv_sec = static_cast<Seconds>(std::min<std::int64_t>(whole.count(), std::numeric_limits<Seconds>::max()));
+  time.tv_nsec = static_cast<decltype(timespec::tv_nsec)>((timeout - whole).count());
+  return time;
+}
+
 class EpollPoller final : public Poller {
  public:
   explicit EpollPoller(Error& err) : epoll_(sys::epoll_create1(EPOLL_CLOEXEC)) {
@@ -72,8 +85,7 @@ class EpollPoller final : public Poller {
   void remove(int fd) override { control(EPOLL_CTL_DEL, fd, 0, 0); }
 
   Ready wait(std::chrono::nanoseconds timeout) override {
-    const int count =
-        sys::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms(timeout));
+    const int count = timeout.count() > 0 ? wait_for(timeout) : wait_ms(timeout.count() < 0 ? -1 : 0);
     if (count < 0) [[unlikely]] {
       back_off_after_failed_wait();
       return {};
@@ -97,6 +109,24 @@ class EpollPoller final : public Poller {
   }
 
  private:
+  int wait_ms(int timeout) {
+    return sys::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
+  }
+
+  // epoll_wait(2) rounds to milliseconds; epoll_pwait2(2) does not, and came with Linux 5.11. An older kernel answers
+  // ENOSYS, and an older filter of system calls (seccomp(2), in a container) EPERM, which the call itself never does.
+  // Not inlined: a wait for ever would pay for it.
+  [[gnu::noinline]] int wait_for(std::chrono::nanoseconds timeout) {
+    if (has_pwait2_) [[likely]] {
+      const timespec time = timespec_of(timeout);
+      const int count = sys::epoll_pwait2(epoll_.get(), events_.data(), static_cast<int>(events_.size()), time);
+      if (count >= 0 || (errno != ENOSYS && errno != EPERM)) [[likely]]
+        return count;
+      has_pwait2_ = false;
+    }
+    return wait_ms(timeout_ms(timeout));
+  }
+
   std::error_code control(int op, int fd, std::uint32_t events, std::uintptr_t tag) {
     epoll_event event{};
     event.events = events;
@@ -113,6 +143,7 @@ class EpollPoller final : public Poller {
   std::array<epoll_event, kBatch> events_;
   std::array<Pollable*, kBatch> listeners_;
   std::array<Pollable*, kBatch> others_;
+  bool has_pwait2_ = true;
 };
 
 }  // namespace

@@ -37,7 +37,9 @@ struct Ready {
 /// 4. kAccept can be added and removed, not modified (epoll_ctl(2): EPOLLEXCLUSIVE).
 /// 5. wake() makes the current wait() return, or else the next one. Several wake-ups before one wait() may count as
 ///    one. wait() has consumed the wake-up when it returns.
-/// 6. wait() may return early with nothing; its timeout is never cut short otherwise, and negative is for ever.
+/// 6. wait() may return early with nothing; its timeout is never cut short otherwise, and negative is for ever. Where
+///    the system counts in milliseconds it is rounded up. Linux ends a wait up to a thousandth of the timeout late, and
+///    of a nice thread's five thousandths, but 100 ms at most: one interrupt may then serve several sleepers.
 ///
 /// Thread-safety: wake() is async-signal-safe and may be called from any thread; the rest belongs to the loop's thread
 /// (or to the one that sets the loop up, before it starts).

@@ -89,6 +89,7 @@ static auto injected(Invocation invocation, Real real) -> decltype(real()) {
 
 // The rest is what the linker puts in the place of the system calls.
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -97,6 +98,7 @@ static auto injected(Invocation invocation, Real real) -> decltype(real()) {
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 
 using evio::test::Call;
 using evio::test::injected;
@@ -151,6 +153,14 @@ int __real_epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms)
 int __wrap_epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {
   return injected({.call = Call::kEpollWait, .fd = epoll, .timeout_ms = timeout_ms},
                   [&] { return __real_epoll_wait(epoll, events, count, timeout_ms); });
+}
+
+int __real_epoll_pwait2(int epoll, epoll_event* events, int count, const timespec* timeout, const sigset_t* mask);
+int __wrap_epoll_pwait2(int epoll, epoll_event* events, int count, const timespec* timeout, const sigset_t* mask) {
+  const auto time = std::chrono::seconds(timeout->tv_sec) + std::chrono::nanoseconds(timeout->tv_nsec);
+  const auto ms = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(time).count());
+  return injected({.call = Call::kEpollWait, .fd = epoll, .timeout_ms = ms},
+                  [&] { return __real_epoll_pwait2(epoll, events, count, timeout, mask); });
 }
 
 int __real_poll(pollfd* fds, nfds_t count, int timeout_ms);

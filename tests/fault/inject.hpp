@@ -30,7 +30,7 @@ enum class Call : std::uint8_t {
   kSetsockopt,
   kEpollCreate1,
   kEpollCtl,
-  kEpollWait,
+  kEpollWait,  // and epoll_pwait2, which is the same wait
   kPoll,
   kEventfd,
   kPipe2,
@@ -59,7 +59,7 @@ struct Invocation {
   int operation = 0;            // epoll_ctl, fcntl, setsockopt and flock: what is to be done
   std::uint32_t events = 0;     // epoll_ctl: what is to be watched for
   std::size_t* size = nullptr;  // read, write, send and sendmsg: a rule may ask for less
-  int timeout_ms = 0;           // epoll_wait and poll
+  int timeout_ms = 0;           // epoll_wait and poll; epoll_pwait2: rounded up
   const char* path = nullptr;   // open, lstat and unlink
 };
 

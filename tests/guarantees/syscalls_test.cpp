@@ -1,8 +1,10 @@
 // The system calls of a server, as strace(1) sees them: in the steady state of an echo, when nothing happens, and in
 // the whole life of a server on the portable poller; and how the listeners are watched.
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +50,11 @@ int __wrap_epoll_wait(int epoll, epoll_event* events, int size, int timeout) {
   note_wait(timeout);
   return __real_epoll_wait(epoll, events, size, timeout);
 }
+int __real_epoll_pwait2(int epoll, epoll_event* events, int size, const timespec* timeout, const sigset_t* mask);
+int __wrap_epoll_pwait2(int epoll, epoll_event* events, int size, const timespec* timeout, const sigset_t* mask) {
+  note_wait(1);  // only what has a timeout
+  return __real_epoll_pwait2(epoll, events, size, timeout, mask);
+}
 int __real_poll(pollfd* fds, nfds_t size, int timeout);
 int __wrap_poll(pollfd* fds, nfds_t size, int timeout) {
   note_wait(timeout);
@@ -76,7 +83,7 @@ constexpr const char* kNotAllowed =
 // Takes the waits out of the calls. Attaching and detaching each interrupts the one a loop is in.
 int take_waits(Calls& calls) {
   int sum = 0;
-  for (const char* name : {"epoll_wait", "epoll_pwait", "poll", "ppoll", "restart_syscall"}) {
+  for (const char* name : {"epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "restart_syscall"}) {
     const auto found = calls.find(name);
     if (found == calls.end()) continue;
     sum += found->second;

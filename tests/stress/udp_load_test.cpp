@@ -1,8 +1,10 @@
 // Guarantee 16 under load: 100,000 datagrams from 8 senders over 4 loops, at a rate the receive buffers hold. None is
 // lost, doubled or out of order, and what has gathered costs a few system calls.
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <array>
 #include <atomic>
@@ -50,6 +52,11 @@ int __real_epoll_wait(int epoll, epoll_event* events, int size, int timeout);
 int __wrap_epoll_wait(int epoll, epoll_event* events, int size, int timeout) {
   count(waits);
   return __real_epoll_wait(epoll, events, size, timeout);
+}
+int __real_epoll_pwait2(int epoll, epoll_event* events, int size, const timespec* timeout, const sigset_t* mask);
+int __wrap_epoll_pwait2(int epoll, epoll_event* events, int size, const timespec* timeout, const sigset_t* mask) {
+  count(waits);
+  return __real_epoll_pwait2(epoll, events, size, timeout, mask);
 }
 int __real_poll(pollfd* fds, nfds_t size, int timeout);
 int __wrap_poll(pollfd* fds, nfds_t size, int timeout) {

@@ -257,6 +257,14 @@ TEST_P(PollerTest, AWakeIsReportedBesideWhatIsReady) {
   EXPECT_TRUE(reports(tags_[0]));
 }
 
+TEST_P(PollerTest, DoesNotReturnBeforeItsTimeout) {
+  for (std::chrono::microseconds timeout{100}; timeout.count() <= 900; timeout += std::chrono::microseconds(100)) {
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_EQ(reported(timeout), 0u);
+    EXPECT_GE(std::chrono::steady_clock::now() - began, timeout);
+  }
+}
+
 TEST(PollTimeoutTest, IsRoundedUpAndFitsAnInt) {
   using namespace std::chrono_literals;
   EXPECT_EQ(timeout_ms(-1ns), -1);
