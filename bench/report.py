@@ -137,6 +137,24 @@ def memory_part(raw):
     return out
 
 
+MIB = 1 << 20
+
+
+def slow_part(raw):
+    out = ""
+    for (scenario, variant), servers in raw.items():
+        if scenario != "slow_readers":
+            continue
+        rows = [[s, number(r[0]["held_bytes"] / MIB, 1), number(r[0]["left_bytes"] / MIB, 1)]
+                for s, r in sorted(servers.items(), key=lambda item: item[1][0]["left_bytes"])]
+        out += f"### Memory of {int(variant):,} readers of 1 MiB each\n\n" + table(["server", "MiB while they wait", "MiB left"], rows)
+        out += ("\nThe connections are opened one after the other. Each asks for 1 MiB and reads nothing until all have asked. "
+                "Then they read, one after the other, and stay open. What is left is resident memory, less what was there before them. "
+                "The allocator is the C library's, as it comes. It can give back only what is free at the end of its heap, and what a "
+                "server allocates for a connection lies between the answers. *bare* allocates nothing for a connection.\n")
+    return out
+
+
 PLACES = {
     "together": "On one core: server and client share a processor, and what both need for a request makes the rate.",
     "apart": "The client has a processor of its own. Its one thread is the limit, so that the servers differ by what they use of theirs.",
@@ -231,6 +249,7 @@ def main():
              ("Echo", echo_part(raw)),
              ("Other threads to the loops", notes_part(raw)),
              ("Memory of idle connections", memory_part(raw)),
+             ("Memory after slow readers", slow_part(raw)),
              ("The redis example beside redis-server", versus_part(raw, "redis", "redis-server", ["command"])),
              ("The http example beside nginx", versus_part(raw, "http", "nginx", []))]
     print("# Results\n\nWritten by `bench/run`. How it is measured stands at the end.\n")

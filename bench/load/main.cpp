@@ -11,7 +11,7 @@ namespace {
 
 cxxopts::Options describe(load::Options& to) {
   cxxopts::Options options("bench-load", "Loads an echo server on the loopback and checks every byte that comes back.");
-  options.positional_help("streams|connects|datagrams|lockstep|idle");
+  options.positional_help("streams|connects|datagrams|lockstep|idle|slow");
   auto add = options.add_options();
   add("mode", "what to do", cxxopts::value<std::string>());
   add("port", "where the server listens", cxxopts::value(to.port));
@@ -31,7 +31,7 @@ cxxopts::Options describe(load::Options& to) {
   add("udp", "lockstep: over UDP", cxxopts::value(to.udp));
   add("base", "idle: connections before the first reading of memory", cxxopts::value(to.base));
   add("burst-connections", "idle: how many then carry a burst", cxxopts::value(to.burst_connections));
-  add("burst", "idle: bytes of a burst", cxxopts::value(to.burst));
+  add("burst", "idle: bytes of a burst; slow: of an answer", cxxopts::value(to.burst));
   add("help", "this text");
   options.parse_positional({"mode"});
   return options;
@@ -40,11 +40,9 @@ cxxopts::Options describe(load::Options& to) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::map<std::string, int (*)(const load::Options&)> modes = {{"streams", load::run_streams},
-                                                                      {"connects", load::run_connects},
-                                                                      {"datagrams", load::run_datagrams},
-                                                                      {"lockstep", load::run_lockstep},
-                                                                      {"idle", load::run_idle}};
+  const std::map<std::string, int (*)(const load::Options&)> modes = {
+      {"streams", load::run_streams},   {"connects", load::run_connects}, {"datagrams", load::run_datagrams},
+      {"lockstep", load::run_lockstep}, {"idle", load::run_idle},         {"slow", load::run_slow}};
   load::Options options;
   cxxopts::Options description = describe(options);
   try {

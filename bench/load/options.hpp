@@ -33,5 +33,6 @@ int run_connects(const Options& options);
 int run_datagrams(const Options& options);
 int run_lockstep(const Options& options);
 int run_idle(const Options& options);
+int run_slow(const Options& options);
 
 }  // namespace load

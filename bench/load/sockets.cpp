@@ -49,10 +49,11 @@ void wrong_byte(const std::string& where) {
   std::_Exit(1);
 }
 
-Descriptor connect_tcp(int port, std::uint64_t source, bool blocking) {
+Descriptor connect_tcp(int port, std::uint64_t source, bool blocking, int segment) {
   Descriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0));
   if (fd.get() < 0) fail("socket");
   send_without_delay(fd.get());
+  if (segment != 0) set(fd.get(), IPPROTO_TCP, TCP_MAXSEG, segment);
   set(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
   const sockaddr_in from = address(kLoopback + static_cast<std::uint32_t>(source % kSources), 0);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) fail("bind");

@@ -39,8 +39,8 @@ inline std::int64_t now() {
 }
 
 /// Connects over the loopback, from source address number `source`: there are many, so that ports in TIME_WAIT do not
-/// run out.
-Descriptor connect_tcp(int port, std::uint64_t source, bool blocking);
+/// run out. `segment`: the most bytes of a segment in either direction; 0: what the loopback takes.
+Descriptor connect_tcp(int port, std::uint64_t source, bool blocking, int segment = 0);
 Descriptor connect_udp(int port, bool blocking);
 void send_without_delay(int fd);
 int port_of(int fd);

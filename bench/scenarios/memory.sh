@@ -1,4 +1,4 @@
-# What an idle connection costs. Sourced by bench/run.
+# What an idle connection costs, and what slow readers leave behind. Sourced by bench/run.
 
 # RSS at 1,000 and at 10,000 connections, each of which had one message echoed; then hundreds of them get 1 MiB echoed.
 measure_memory() {
@@ -13,5 +13,20 @@ measure_memory() {
       --connections "$connections" --burst-connections "$bursts" --burst 1048576) || die "$name failed with idle connections"
     stop_server
     record memory "$connections" "$name" 0 "$values"
+  done
+}
+
+# RSS while 200 connections, opened one after the other, each wait for an answer of 1 MiB, and once they have read it.
+measure_slow_readers() {
+  local name values readers=200
+  [[ -z $quick ]] || readers=50
+  pin 1
+  for name in "${servers[@]}"; do
+    [[ -x $bin/server-$name-answer ]] || continue
+    start_server taskset -c "$server_cpus" "$bin/server-$name-answer"
+    values=$(taskset -c "$client_cpus" "$bin/bench-load" slow --port "$server_port" --pid "$server_pid" --connections "$readers" \
+      --burst 1048576) || die "$name failed with slow readers"
+    stop_server
+    record slow_readers "$readers" "$name" 0 "$values"
   done
 }

@@ -4,6 +4,7 @@
 #include <asio.hpp>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "common.h"
 
@@ -31,13 +32,23 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   void echo(std::size_t size) {
     std::error_code error;
-    const std::size_t sent = socket_.write_some(asio::buffer(buffer_.data(), size), error);
+    const Reply reply = reply_to(buffer_.data(), size);
+    const std::size_t sent = socket_.write_some(asio::buffer(reply.bytes, reply.size), error);
     if (error && error != asio::error::would_block) return;
-    if (sent == size) return read();
-    asio::async_write(socket_, asio::buffer(buffer_.data() + sent, size - sent),
+    if (sent == reply.size) return read();
+#ifdef ANSWER_SIZE
+    std::vector<char> rest(reply.bytes + sent, reply.bytes + reply.size);
+    const auto out = asio::buffer(rest);
+    asio::async_write(socket_, out,
+                      [self = shared_from_this(), rest = std::move(rest)](std::error_code failed, std::size_t) {
+                        if (!failed) self->read();
+                      });
+#else
+    asio::async_write(socket_, asio::buffer(reply.bytes + sent, reply.size - sent),
                       [self = shared_from_this()](std::error_code failed, std::size_t) {
                         if (!failed) self->read();
                       });
+#endif
   }
 
   Socket socket_;

@@ -79,10 +79,11 @@ static void serve(int listener) {
         drop(fd);
         continue;
       }
-      ssize_t sent = write(fd, buffer, (size_t)size);
-      if (sent == size) continue;
+      const struct Reply reply = reply_to(buffer, (size_t)size);
+      ssize_t sent = write(fd, reply.bytes, reply.size);
+      if (sent == (ssize_t)reply.size) continue;
       if (sent < 0) sent = 0; /* a broken connection shows at the next write */
-      keep(poller, fd, buffer + sent, (size_t)(size - sent));
+      keep(poller, fd, reply.bytes + sent, reply.size - (size_t)sent);
     }
   }
 }

@@ -10,7 +10,14 @@
 
 static void on_read(struct bufferevent* stream, void* arg) {
   (void)arg;
+#ifdef ANSWER_SIZE
+  struct evbuffer* in = bufferevent_get_input(stream);
+  evbuffer_drain(in, evbuffer_get_length(in));
+  const struct Reply reply = reply_to(NULL, 0);
+  bufferevent_write(stream, reply.bytes, reply.size);
+#else
   bufferevent_write_buffer(stream, bufferevent_get_input(stream));
+#endif
 }
 
 static void on_event(struct bufferevent* stream, short events, void* arg) {

@@ -3,12 +3,31 @@
 /* What every echo server here does the same way, so that only its event loop differs: options, sockets, one thread a
  * loop. */
 
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* One read buffer for each loop; asio needs one for each connection. */
 enum { kBufferSize = 256 * 1024, kConnectionBufferSize = 64 * 1024, kEventBatch = 256, kDatagramSize = 2048 };
+
+/* What goes back for what was read: the same bytes. In the programs server-NAME-answer, ANSWER_SIZE zeros: each
+ * reader's own answer, of which a server must copy what the socket does not take. */
+struct Reply {
+  const char* bytes;
+  size_t size;
+};
+
+static inline struct Reply reply_to(const char* bytes, size_t size) {
+#ifdef ANSWER_SIZE
+  static char zeros[ANSWER_SIZE];
+  bytes = zeros;
+  size = sizeof zeros;
+#endif
+  struct Reply reply = {bytes, size};
+  return reply;
+}
 
 struct Options {
   int port;

@@ -14,7 +14,12 @@ int main(int argc, char** argv) {
     return evio::Action::None;
   };
   events.data = [](evio::Conn&, const evio::Bytes& in, evio::Output& out) {
+#ifdef ANSWER_SIZE
+    const Reply reply = reply_to(in.view().data(), in.size());
+    out.append(std::string_view(reply.bytes, reply.size));
+#else
     out = in;
+#endif
     return evio::Action::None;
   };
   const std::string address = std::string(options.udp != 0 ? "udp4" : "tcp4") +

@@ -62,10 +62,11 @@ static void on_ready(struct ev_loop* loop, ev_io* io, int events) {
     drop(loop, conn);
     return;
   }
-  ssize_t sent = write(io->fd, buffer, (size_t)size);
-  if (sent == size) return;
+  const struct Reply reply = reply_to(buffer, (size_t)size);
+  ssize_t sent = write(io->fd, reply.bytes, reply.size);
+  if (sent == (ssize_t)reply.size) return;
   if (sent < 0) sent = 0;
-  keep(loop, conn, buffer + sent, (size_t)(size - sent));
+  keep(loop, conn, reply.bytes + sent, reply.size - (size_t)sent);
 }
 
 static void on_listener(struct ev_loop* loop, ev_io* io, int events) {

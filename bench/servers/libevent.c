@@ -66,10 +66,11 @@ static void on_ready(int fd, short events, void* arg) {
     drop(fd, conn);
     return;
   }
-  ssize_t sent = write(fd, buffer, (size_t)size);
-  if (sent == size) return;
+  const struct Reply reply = reply_to(buffer, (size_t)size);
+  ssize_t sent = write(fd, reply.bytes, reply.size);
+  if (sent == (ssize_t)reply.size) return;
   if (sent < 0) sent = 0;
-  keep(fd, conn, buffer + sent, (size_t)(size - sent));
+  keep(fd, conn, reply.bytes + sent, reply.size - (size_t)sent);
 }
 
 static void on_listener(int listener, short events, void* arg) {

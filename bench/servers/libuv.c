@@ -49,11 +49,12 @@ static void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* in) {
     return;
   }
   if (size == 0) return;
-  uv_buf_t out = uv_buf_init(in->base, (unsigned)size);
+  const struct Reply reply = reply_to(in->base, (size_t)size);
+  uv_buf_t out = uv_buf_init((char*)reply.bytes, (unsigned)reply.size);
   int sent = uv_try_write(stream, &out, 1);
-  if (sent == size) return;
+  if (sent == (int)reply.size) return;
   if (sent < 0) sent = 0;
-  keep(stream, in->base + sent, (size_t)(size - sent));
+  keep(stream, reply.bytes + sent, reply.size - (size_t)sent);
 }
 
 static void on_connection(uv_stream_t* listener, int status) {
