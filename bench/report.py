@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""report.py WORK: prints RESULTS.md from what bench/run measured, and writes the chart's numbers.
+"""report.py WORK: prints RESULTS.md from what bench/run measured. chart.py draws the chart from that.
 
 WORK/raw has a line for each measurement: scenario, variant, server, round, "name=number ...", parted by tabs. Everything is the
 median over the rounds; a ratio is the median of the rounds' ratios, since what is measured side by side shares its noise.
@@ -16,14 +16,15 @@ import sys
 
 OURS = "evio"
 LIMIT = "bare"
-ECHO = {  # scenario: title, and how the chart names it
-    "small": ("50 connections, one message of 6 bytes each", "50 × 6 B"),
-    "pipelined": ("50 connections, 16 messages of 64 bytes pipelined on each", "50 × 16 × 64 B"),
-    "bulk": ("8 connections, one message of 1 MiB each", "8 × 1 MiB"),
-    "mostly_idle": ("1,000 connections, 100 of them with one message of 6 bytes each", "1,000, 10 % active"),
-    "connects": ("Connect, one message of 6 bytes, close; 50 at a time", "connect + echo"),
-    "udp": ("UDP: 50 sockets, one datagram of 6 bytes each", "UDP"),
-    "loops": ("50 connections, one message of 6 bytes each, several loops", "2 loops"),
+ECHO = {  # scenario: title, and how a column and the chart name it
+    "small": ("50 connections, one message of 6 bytes each", "50 × 6 B", ("50 connections", "6 B")),
+    "pipelined": ("50 connections, 16 messages of 64 bytes pipelined on each", "50 × 16 × 64 B", ("50 connections", "16 × 64 B")),
+    "bulk": ("8 connections, one message of 1 MiB each", "8 × 1 MiB", ("8 connections", "1 MiB")),
+    "mostly_idle": ("1,000 connections, 100 of them with one message of 6 bytes each", "1,000, 10 % active",
+                    ("1,000, of which", "100 send 6 B")),
+    "connects": ("Connect, one message of 6 bytes, close; 50 at a time", "connect + echo", ("connect, echo", "6 B, close")),
+    "udp": ("UDP: 50 sockets, one datagram of 6 bytes each", "UDP", ("UDP", "50 × 6 B")),
+    "loops": ("50 connections, one message of 6 bytes each, several loops", "2 loops", ("two loops", "50 × 6 B")),
 }
 
 
@@ -180,8 +181,8 @@ def versus_table(raw, wanted, peer, head):
                  rows) if rows else ""
 
 
-def glance_part(raw, work):
-    """Ratios of throughput to the bare loop, a column for each scenario; the same for the chart."""
+def glance_part(raw):
+    """Ratios of throughput to the bare loop, a column for each scenario."""
     kinds = [(key, servers) for key, servers in raw.items()
              if key[0] in ECHO and LIMIT in servers and (key[0] != "loops" or key[1].startswith("2"))]
     names = list(dict.fromkeys(name for _, servers in kinds for name in servers))
@@ -196,11 +197,6 @@ def glance_part(raw, work):
         return [[name, *(number(medians.get((key, name)), 2) for key, _ in kinds)] for name in names]
 
     medians, on_one_core = medians_of("rate"), medians_of("core_rate")
-    with open(work / "ratios.tsv", "w", encoding="utf-8") as file:
-        print("scenario", *names, sep="\t", file=file)
-        for key, _ in kinds:
-            cells = [f"{medians[key, n]:.3f}" if (key, n) in medians else "?" for n in names]
-            print(ECHO[key[0]][1], *cells, sep="\t", file=file)
     titles = [ECHO[key[0]][1] for key, _ in kinds]
     tables = [table(["messages/s to bare", *titles], rows_of(medians))]
     if on_one_core:
@@ -209,11 +205,9 @@ def glance_part(raw, work):
 
 
 def counts_part(work):
-    """The scripts' own tables, and the first numbers of the instructions for the chart."""
-    texts = {name: (work / f"{name}.md").read_text() for name in ("instructions", "syscalls") if (work / f"{name}.md").exists()}
-    counts = [line.strip("| ").split(" | ")[:2] for line in texts.get("instructions", "").split("\n\n")[0].splitlines()[2:]]
-    (work / "counts.tsv").write_text("".join(f"{name}\t{value}\n" for name, value in counts))
-    return "\n".join(texts.values())
+    """The scripts' own tables."""
+    files = [work / f"{name}.md" for name in ("instructions", "syscalls")]
+    return "\n".join(file.read_text() for file in files if file.exists())
 
 
 def conditions(work):
@@ -244,7 +238,7 @@ faster; *on one core* both share a processor, and the rate is what both need for
 def main():
     work = pathlib.Path(sys.argv[1])
     raw = read_raw(work / "raw")
-    parts = [("At a glance", glance_part(raw, work)),
+    parts = [("At a glance", glance_part(raw)),
              ("Instructions and system calls of an echoed message", counts_part(work)),
              ("Echo", echo_part(raw)),
              ("Other threads to the loops", notes_part(raw)),
