@@ -232,6 +232,9 @@ Of the servers, *bare* is epoll_wait, read and write by hand, the limit; *libeve
 read at once: that is its memory. The load generator checks every byte that comes back. One processor serves (or one for each loop, where there are
 enough) and others load it. Then the load generator is often the limit, and a server that is slower wakes it less often, which makes it look
 faster; *on one core* both share a processor, and the rate is what both need for a message.
+
+The next best, which is not measured here, is a server of the shape of uSockets: the user's memory is embedded in each socket, and the hot path
+allocates nothing. The one figure known of it is 1,016 instructions to connect, echo once and close; evio takes 1,046.
 """
 
 
