@@ -36,6 +36,15 @@ enum class Timeout {
   Deadline,  ///< The time set by Conn::expires_after() has come.
 };
 
+/// What `notice` tells of.
+enum class Notice {
+  AcceptFailed,     ///< accept(2) failed for want of descriptors or memory: the listener pauses.
+  Rejected,         ///< A connection was refused by a limit or by `accepting`.
+  HandshakeFailed,  ///< A handshake was refused, garbled or late.
+  DatagramFailed,   ///< An answer to a datagram could not be sent.
+  SlowCallback,     ///< A callback took longer than Events::slow_callback.
+};
+
 /// What `opened` may set for its connection.
 struct Options {
   /// If greater than 0, turns on TCP keep-alive with this period, rounded up to whole seconds (tcp(7): TCP_KEEPIDLE and
@@ -113,6 +122,8 @@ struct Events {
   /// acknowledging some. Then it is aborted: `closed` gets std::errc::timed_out, or the error that it closes with
   /// anyway. Options::write_timeout counts instead if it is shorter. 0 or less means for ever.
   std::chrono::nanoseconds close_timeout = std::chrono::seconds(60);
+  /// If greater than 0, a callback that takes longer is told of by `notice`.
+  std::chrono::nanoseconds slow_callback{0};
   /// Called on the connection's loop when a time has passed: see Options::idle_timeout, Options::write_timeout and
   /// Conn::expires_after(). None starts Idle and Write anew; a Deadline is over. Close closes; after Timeout::Write it
   /// aborts, and `closed` gets std::errc::timed_out. If this is not set, the connection closes with
@@ -126,6 +137,12 @@ struct Events {
   /// Called once on the connection's loop, if Options::half_open is set, when the peer has ended its side and all input
   /// was delivered.
   std::function<Action(Conn& conn, Output& out)> ended = nullptr;
+  /// Called once, on loop 0, when a shutdown begins, unless `serving` has asked for it. What it sends to connections
+  /// still leaves (with a drain_timeout of 0 it is tried once), and what it posts still runs.
+  std::function<void(const Server& server)> stopping = nullptr;
+  /// Called when something is worth knowing that no other callback tells of, on any loop's thread: for each kind and
+  /// loop once a second at most. The message then says how many were left out.
+  std::function<void(Notice what, const Error& err)> notice = nullptr;
 };
 
 }  // namespace evio

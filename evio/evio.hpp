@@ -19,6 +19,7 @@
 #include "evio/input_stream.hpp"
 #include "evio/output.hpp"
 #include "evio/server.hpp"
+#include "evio/stats.hpp"
 #include "evio/timer.hpp"
 #include "evio/version.hpp"
 

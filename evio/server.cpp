@@ -17,6 +17,17 @@ void Server::shutdown() const noexcept {
   if (state_) state_->shut_down();
 }
 
+Stats Server::stats(int loop) const noexcept {
+  Stats stats;
+  if (!state_ || loop < -1 || loop >= static_cast<int>(state_->figures.size())) return stats;
+  if (loop >= 0) {
+    state_->figures[static_cast<std::size_t>(loop)]->add_to(stats);
+  } else {
+    for (const auto& figures : state_->figures) figures->add_to(stats);
+  }
+  return stats;
+}
+
 bool Server::post_task(int loop, std::unique_ptr<internal::LoopTask> task) const {
   if (loop < 0 || loop >= num_loops() || task == nullptr) return false;
   const auto index = static_cast<std::size_t>(loop);

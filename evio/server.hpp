@@ -7,6 +7,7 @@
 
 #include "evio/addr.hpp"
 #include "evio/detail/task.hpp"
+#include "evio/stats.hpp"
 #include "evio/timer.hpp"
 
 namespace evio {
@@ -33,6 +34,9 @@ class Server {
   /// `serving`, while serve() returns, afterwards, and in a signal handler: it is async-signal-safe
   /// (signal-safety(7)).
   void shutdown() const noexcept;
+  /// What loop `loop` has done so far, or with -1 all loops together; all 0 if there is no such loop. Stops no loop,
+  /// and also works after serve() has returned.
+  Stats stats(int loop = -1) const noexcept;
 
   /// Calls f, an `Action()` which may be move-only, on that loop's thread. Shutdown is the only action with an effect;
   /// an exception shuts the server down. f runs even if shutdown() is called afterwards. Returns false, and destroys f,

@@ -69,6 +69,12 @@ void OutputQueue::close_tail() noexcept {
   BytesAccess::compact(parts_[parts_.size() - 2]);
 }
 
+std::size_t OutputQueue::size() const noexcept {
+  std::size_t bytes = 0;
+  for (std::size_t i = head_; i != parts_.size(); ++i) bytes += parts_[i].size();
+  return bytes;
+}
+
 void OutputQueue::gather(Batch& batch) const noexcept {
   batch.count = batch.bytes = 0;
   for (std::size_t i = head_; i != parts_.size() && batch.count != batch.parts.size(); ++i) {

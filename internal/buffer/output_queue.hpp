@@ -39,6 +39,7 @@ class OutputQueue {
   void add_copy(std::string_view bytes);
 
   bool empty() const noexcept { return head_ == parts_.size(); }
+  std::size_t size() const noexcept;
   /// The oldest bytes, as many as fit into a batch. They stay here.
   void gather(Batch& batch) const noexcept;
   /// The socket has taken so many bytes.

@@ -74,7 +74,9 @@ bool Datagram::send_copy(std::string_view bytes) {
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   route_.address(message);
-  return queue().on_loop_thread() ? socket_->send(message) : port_->send(message);
+  const bool sent = queue().on_loop_thread() ? socket_->send(message) : port_->send(message);
+  queue().figures().count_datagrams(sent ? 1 : 0, sent ? 0 : 1);
+  return sent;
 }
 
 Addr Datagram::local() const {

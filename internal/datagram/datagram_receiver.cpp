@@ -22,7 +22,7 @@ void DatagramReceiver::on_ready() noexcept try {
   EVIO_ASSERT(loop_.on_thread());
   if (socket_.closed()) return;  // earlier in this turn
   if (socket_.blocked()) {
-    socket_.answer();
+    answer();
   } else if (!loop_.shutting_down()) {
     receive_batch();
   }
@@ -59,11 +59,20 @@ void DatagramReceiver::flush_replies() {
   if (!socket_.has_answers()) return;
   try {
     if (events_.pre_write) events_.pre_write();
-    socket_.answer();
+    answer();
   } catch (...) {
     server_.fail();
     socket_.drop_answers();
   }
+}
+
+void DatagramReceiver::answer() {
+  const std::uint64_t failed = socket_.failed();
+  socket_.answer();
+  if (socket_.failed() == failed || !events_.notice) return;
+  const std::error_code code = socket_.last_failure();
+  server_.notice(loop_.index(), Notice::DatagramFailed, code,
+                 "sendmmsg udp " + socket_.bound().to_string() + ": " + code.message());
 }
 
 void DatagramReceiver::begin_shutdown() noexcept {

@@ -64,6 +64,7 @@ void DatagramSocket::prepare(std::size_t i) {
   // An error, such as ICMP's word of a peer that is gone, concerns no datagram here; reading it has cleared it.
   const int count = sys::recvmmsg(fd(), messages_.data(), kBatch, MSG_DONTWAIT);
   count_ = used_ = count < 0 ? 0 : static_cast<std::size_t>(count);
+  queue_->figures().datagrams_read.add(count_);
   done_ = answered_ = 0;
   return count_;
 }
@@ -121,6 +122,11 @@ void DatagramSocket::address_answer(Slot& slot, msghdr& header) noexcept {
       blocked_ = true;
       return Sent::kBlocked;
     }
+    if (sent < 0) {
+      last_failure_ = sys::last_error();
+      ++failed_;
+    }
+    queue_->figures().count_datagrams(sent < 0 ? 0 : static_cast<std::uint64_t>(sent), sent < 0 ? 1 : 0);
     // An answer that cannot be sent, being too large or to nowhere, is lost as datagrams are; those after it are not.
     const std::size_t last = sent < 0 ? 0 : static_cast<std::size_t>(sent) - 1;
     for (std::size_t i = 0; i <= last; ++i) slots_[from[i]].output.clear();

@@ -62,6 +62,10 @@ class DatagramSocket {
   /// Sends the answers there are, in order. kBlocked: the rest later.
   Sent answer() noexcept;
   bool blocked() const noexcept { return blocked_; }
+  /// How many answers could not be sent so far, and why the last one could not.
+  std::uint64_t failed() const noexcept { return failed_; }
+  std::error_code last_failure() const noexcept { return last_failure_; }
+  const Addr& bound() const noexcept { return bound_; }
   /// The batch is finished: input that nobody kept is read into again.
   void recycle() noexcept;
 
@@ -114,6 +118,8 @@ class DatagramSocket {
   std::size_t done_ = 0;       // of them, from the front, had their callback
   std::size_t answered_ = 0;   // of those, from the front, are answered
   bool blocked_ = false;
+  std::uint64_t failed_ = 0;
+  std::error_code last_failure_;
   bool closed_ = false;
 };
 

@@ -10,12 +10,15 @@ namespace evio::internal {
 
 using std::chrono::nanoseconds;
 
-Loop::Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop)
+Loop::Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop, std::shared_ptr<Figures> figures)
     : index_(index),
       stop_(stop),
       poller_(std::move(poller)),
-      shared_queue_(new NoteQueue(index, *poller_)),
-      queue_(*shared_queue_) {}
+      shared_queue_(new NoteQueue(index, *poller_, std::move(figures))),
+      queue_(*shared_queue_),
+      figures_(queue_.figures()) {
+  poller_->count_wake_ups(figures_.wake_ups);
+}
 
 void Loop::run(LoopHandler& handler) noexcept {
   handler_ = &handler;
@@ -30,6 +33,7 @@ void Loop::run(LoopHandler& handler) noexcept {
 
 void Loop::turn() noexcept {
   const Ready ready = poller_->wait(time_to_wait());
+  figures_.turns.add(1);
   if (!timers_.empty()) turn_time_ = Clock::now();
   for (Pollable* listener : ready.listeners) listener->on_ready();
   // Notes come before the connections: what was sent before a peer's next request leaves before the answer to it.
@@ -58,6 +62,7 @@ bool Loop::handle_notes() noexcept {
   const std::size_t count = queue_.pop_bulk(notes_);
   more_notes_ = count == notes_.size();
   const bool any = count != 0 || !local_notes_.empty();
+  figures_.notes.add(count + local_notes_.size());
   for (Note& note : local_notes_) handle(std::move(note));
   local_notes_.clear();
   for (Note& note : std::span(notes_).first(count)) handle(std::move(note));
@@ -81,6 +86,7 @@ void Loop::handle(Note note) noexcept {
 }
 
 void Loop::handle(Signal signals) noexcept {
+  if (contains(signals, Signal::kStopping)) handler_->on_stopping();
   // The flag is set just before the signal is posted, which may still be to come.
   if (stop_.is_set() && !stopping_) {
     stopping_ = true;

@@ -21,6 +21,8 @@ class LoopHandler {
   /// The server shuts down: called once.
   virtual void on_shutdown() noexcept = 0;
   virtual void on_tick() noexcept = 0;
+  /// The server is to shut down, and this loop says so first.
+  virtual void on_stopping() noexcept {}
   /// A note was lost for want of memory: what it was about is still to be found at its connection.
   virtual void on_sweep() noexcept = 0;
   /// After a shutdown: true when nothing is left to be done.
@@ -43,7 +45,8 @@ class Loop {
   using Clock = Timer::Clock;
   using TimePoint = Timer::TimePoint;
 
-  Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop);
+  Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop,
+       std::shared_ptr<Figures> figures = std::make_shared<Figures>());
   ~Loop() { queue_.close(); }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -52,6 +55,7 @@ class Loop {
   const RefPtr<NoteQueue>& queue() const noexcept { return shared_queue_; }
   Poller& poller() noexcept { return *poller_; }
   TimerWheel& timers() noexcept { return timers_; }
+  Figures& figures() noexcept { return figures_; }
   bool on_thread() const noexcept { return queue_.on_loop_thread(); }
 
   /// True once the server shuts down: the loop begins nothing new.
@@ -85,6 +89,7 @@ class Loop {
   std::unique_ptr<Poller> poller_;
   const RefPtr<NoteQueue> shared_queue_;  // with the handles of its connections
   NoteQueue& queue_;
+  Figures& figures_;
   LoopHandler* handler_ = nullptr;
   TimerWheel timers_;
   IntrusiveList<Endpoint> closed_;

@@ -40,9 +40,10 @@ struct Note {
 /// What reaches a loop without needing memory: these cannot be lost, and a signal handler can post them.
 enum class Signal : std::uint32_t {
   kNone = 0,
-  kShutdown = 4,  // the server shuts down
-  kTick = 8,      // call the first tick
-  kSweep = 16,    // there was no memory for a note: look at every connection
+  kShutdown = 4,   // the server shuts down
+  kTick = 8,       // call the first tick
+  kSweep = 16,     // there was no memory for a note: look at every connection
+  kStopping = 32,  // the server is to shut down: loop 0 says so first
 };
 
 constexpr Signal operator|(Signal a, Signal b) noexcept {

@@ -12,6 +12,7 @@
 
 #include "evio/detail/ref_counted.hpp"
 #include "internal/loop/block_pool.hpp"
+#include "internal/loop/figures.hpp"
 #include "internal/loop/note.hpp"
 
 namespace evio::internal {
@@ -43,11 +44,14 @@ struct NoteQueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
 /// enter_thread() and leave_thread() the loop's thread, and the rest too, but close() after the loop has ended.
 class NoteQueue final : public RefCounted {
  public:
-  NoteQueue(int loop_index, Poller& poller) : poller_(&poller), loop_index_(loop_index) {}
+  NoteQueue(int loop_index, Poller& poller, std::shared_ptr<Figures> figures = std::make_shared<Figures>())
+      : poller_(&poller), loop_index_(loop_index), figures_(std::move(figures)) {}
 
   int loop_index() const noexcept { return loop_index_; }
   /// The server of its loop; null when that is gone. set_server() before the loop runs.
   std::shared_ptr<ServerControl> server() const noexcept { return server_.lock(); }
+  /// Of its loop; they may be read as long as somebody else has them.
+  Figures& figures() const noexcept { return *figures_; }
   void set_server(std::weak_ptr<ServerControl> server) noexcept { server_ = std::move(server); }
 
   /// False when the loop has ended, or there was no memory to enqueue the note. A note from the loop's own thread goes
@@ -94,8 +98,9 @@ class NoteQueue final : public RefCounted {
   // The state: flags, the signals, and above them how many producers are inside.
   static constexpr std::uint32_t kArmed = 1;
   static constexpr std::uint32_t kClosed = 2;
-  static constexpr auto kSignals = static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep);
-  static constexpr std::uint32_t kProducer = 32;
+  static constexpr auto kSignals =
+      static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep | Signal::kStopping);
+  static constexpr std::uint32_t kProducer = 64;
   static_assert((kSignals & (kArmed | kClosed)) == 0 && kSignals < kProducer);
 
   /// An address that no other running thread has.
@@ -119,6 +124,7 @@ class NoteQueue final : public RefCounted {
   BlockPool blocks_;
   Poller* poller_;
   int loop_index_;
+  const std::shared_ptr<Figures> figures_;
   std::weak_ptr<ServerControl> server_;
 };
 

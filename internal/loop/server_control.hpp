@@ -1,7 +1,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "evio/events.hpp"
 
 namespace evio::internal {
 
@@ -24,6 +31,8 @@ class ServerControl {
   virtual void shut_down() noexcept = 0;
   /// In a catch clause: serve() will rethrow the exception, if it is the first, and the server shuts down.
   virtual void fail() noexcept = 0;
+  /// Tells Events::notice of something, unless it was told of the like a moment ago. A loop's thread.
+  virtual void notice(int loop, Notice what, std::error_code code, std::string_view message) noexcept = 0;
   /// A connection of this loop has closed or was detached.
   virtual void on_closed(int loop) noexcept = 0;
 
@@ -35,6 +44,35 @@ class ServerControl {
 
  private:
   std::atomic<std::uint64_t> next_id_{1};
+};
+
+/// Measures a call, and tells of it if it takes longer than it may. Thread-safety: the thread of the loop.
+template <class Words>
+class CallTimer {
+ public:
+  CallTimer(ServerControl& server, int loop, std::string_view name, std::chrono::nanoseconds most, Words words)
+      : server_(server), loop_(loop), name_(name), most_(most), words_(std::move(words)) {}
+  CallTimer(const CallTimer&) = delete;
+  CallTimer& operator=(const CallTimer&) = delete;
+  ~CallTimer() {
+    const auto took = std::chrono::steady_clock::now() - begin_;
+    if (took > most_) tell(took);
+  }
+
+ private:
+  [[gnu::noinline]] void tell(std::chrono::nanoseconds took) noexcept try {
+    const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
+    server_.notice(loop_, Notice::SlowCallback, std::make_error_code(std::errc::timed_out),
+                   std::string(name_) + ' ' + words_() + ": took " + std::to_string(micros) + " us");
+  } catch (...) {  // no memory for the words
+  }
+
+  ServerControl& server_;
+  int loop_;
+  std::string_view name_;
+  std::chrono::nanoseconds most_;
+  Words words_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace evio::internal

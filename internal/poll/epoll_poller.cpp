@@ -43,7 +43,13 @@ Pollable* pollable_of(std::uintptr_t tag) { return reinterpret_cast<Pollable*>(t
 // The eventfd is never read: there is nothing to do for it.
 class WakeUp final : public Pollable {
  public:
-  void on_ready() noexcept override {}
+  explicit WakeUp(Counter<std::uint64_t>*& count) noexcept : count_(count) {}
+  void on_ready() noexcept override {
+    if (count_ != nullptr) count_->add(1);
+  }
+
+ private:
+  Counter<std::uint64_t>*& count_;
 };
 
 // Seconds may be of 32 bits, where the longest timeout of this type is not.
@@ -139,7 +145,7 @@ class EpollPoller final : public Poller {
 
   FileDescriptor epoll_;
   FileDescriptor wake_;
-  WakeUp wake_up_;
+  WakeUp wake_up_{wake_ups_};
   std::array<epoll_event, kBatch> events_;
   std::array<Pollable*, kBatch> listeners_;
   std::array<Pollable*, kBatch> others_;

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "evio/error.hpp"
+#include "internal/base/counter.hpp"
 #include "internal/poll/pollable.hpp"
 
 namespace evio::internal {
@@ -59,6 +60,12 @@ class Poller {
   virtual Ready wait(std::chrono::nanoseconds timeout) = 0;
   /// False when the system call failed: then no wait() will return for it.
   [[nodiscard]] virtual bool wake() noexcept = 0;
+
+  /// Where to count the wake-ups that waits have consumed.
+  void count_wake_ups(Counter<std::uint64_t>& count) noexcept { wake_ups_ = &count; }
+
+ protected:
+  Counter<std::uint64_t>* wake_ups_ = nullptr;
 };
 
 /// An error in making a poller: it names the call.

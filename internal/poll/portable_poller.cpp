@@ -115,6 +115,7 @@ class PortablePoller final : public Poller {
   }
 
   void consume_wake() {
+    if (wake_ups_ != nullptr) wake_ups_->add(1);
     std::array<char, 64> taken;
     while (sys::read(wake_read_.get(), taken.data(), taken.size()) == static_cast<ssize_t>(taken.size())) {
     }

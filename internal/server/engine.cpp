@@ -7,6 +7,7 @@
 
 #include "internal/base/resource_limit.hpp"
 #include "internal/net/address_spec.hpp"
+#include "internal/server/callback_watch.hpp"
 #include "internal/server/server_access.hpp"
 #include "internal/server/worker_threads.hpp"
 
@@ -40,9 +41,10 @@ std::string joined(std::span<const std::string> addrs) {
 Engine::Engine(Events events)
     : events_(std::move(events)),
       num_loops_(count_loops(events_.num_loops)),
-      server_(std::make_shared<ServerState>(events_.load_balance, num_loops_)) {
+      server_(std::make_shared<ServerState>(events_, num_loops_)) {
   // An empty function must not be called, and a check for each message would cost every message.
   if (!events_.data) events_.data = [](Conn&, const Bytes&, Output&) { return Action::None; };
+  watch_callbacks(events_, *server_);
 }
 
 Error Engine::open(std::span<const std::string> addrs) {
@@ -123,7 +125,7 @@ std::error_code Engine::assign(Worker& worker, Listener& listener, Listener::Soc
 // False when `serving` returned Shutdown.
 bool Engine::serving() {
   if (events_.serving && events_.serving(ServerAccess::handle(server_)) == Action::Shutdown) return false;
-  return !server_->shutting_down();
+  return !server_->shutdown_asked();
 }
 
 // Every thread there will be is there before `serving` is called: what cannot start says so before anybody is told that

@@ -1,16 +1,19 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "evio/addr.hpp"
 #include "evio/events.hpp"
+#include "internal/loop/figures.hpp"
 #include "internal/loop/note_queue.hpp"
 #include "internal/loop/server_control.hpp"
 #include "internal/server/balancer.hpp"
 #include "internal/server/loop_tasks.hpp"
+#include "internal/server/notices.hpp"
 
 namespace evio::internal {
 
@@ -18,38 +21,59 @@ namespace evio::internal {
 /// `serving` is called and stay as they are. Thread-safety: any thread; shut_down() also from a signal handler.
 class ServerState final : public ServerControl {
  public:
-  ServerState(LoadBalance policy, int loops) : balancer_(policy, loops) {}
+  /// The events must live as long as the loops run.
+  ServerState(const Events& events, int loops)
+      : has_stopping_(static_cast<bool>(events.stopping)),
+        balancer_(events.load_balance, loops),
+        notices_(events, *this, loops) {
+    for (int i = 0; i != loops; ++i) figures.push_back(std::make_shared<Figures>());
+  }
 
   std::vector<Addr> addrs;
   std::vector<RefPtr<NoteQueue>> queues;  // one for each loop
-  std::vector<LoopTasks*> tasks;          // the same; valid while the queue takes notes
+  std::vector<std::shared_ptr<Figures>> figures;
+  std::vector<LoopTasks*> tasks;  // the same; valid while the queue takes notes
 
   Balancer& balancer() noexcept { return balancer_; }
   const StopFlag& stop_flag() const noexcept { return stop_; }
   bool shutting_down() const noexcept { return stop_.is_set(); }
 
+  /// Where there is a `stopping`, loop 0 calls it first, and then begin_shutdown().
   void shut_down() noexcept override {
+    if (!has_stopping_) return begin_shutdown();
+    asked_.set();
+    if (!queues.empty()) queues.front()->post(Signal::kStopping);
+  }
+  void begin_shutdown() noexcept {
     stop_.set();
     for (const auto& queue : queues) queue->post(Signal::kShutdown);
   }
+  bool shutdown_asked() const noexcept { return asked_.is_set() || stop_.is_set(); }
 
   void fail() noexcept override {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!exception_) exception_ = std::current_exception();
-    }
+    keep_exception();
     shut_down();
+  }
+  void keep_exception() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (!exception_) exception_ = std::current_exception();
   }
   /// Throws what fail() kept.
   void rethrow() {
     if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
   }
 
+  void notice(int loop, Notice what, std::error_code code, std::string_view message) noexcept override {
+    notices_.tell(loop, what, code, message);
+  }
   void on_closed(int loop) noexcept override { balancer_.on_closed(loop); }
 
  private:
+  const bool has_stopping_;
+  StopFlag asked_;  // and `stopping` is still to be called
   StopFlag stop_;
   Balancer balancer_;
+  Notices notices_;
   std::mutex mutex_;
   std::exception_ptr exception_;
 };

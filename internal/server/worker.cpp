@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "internal/server/server_access.hpp"
+
 namespace evio::internal {
 
 using std::chrono::nanoseconds;
@@ -12,7 +14,7 @@ Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, 
     : events_(events),
       server_(server),
       listeners_(listeners),
-      loop_(index, std::move(poller), server.stop_flag()),
+      loop_(index, std::move(poller), server.stop_flag(), server.figures[static_cast<std::size_t>(index)]),
       streams_(loop_, events, server),
       tasks_(loop_, server) {}
 
@@ -49,6 +51,17 @@ void Worker::tick(Timer::TimePoint) noexcept {
   const auto now = Timer::Clock::now();
   // A delay beyond the end of time is no tick at all.
   loop_.timers().arm(tick_timer_, delay < Timer::kNever - now ? now + std::max(delay, nanoseconds(0)) : Timer::kNever);
+}
+
+// Loop 0, once.
+void Worker::on_stopping() noexcept {
+  if (loop_.shutting_down()) return;
+  try {
+    events_.stopping(ServerAccess::handle(loop_.queue()->server()));
+  } catch (...) {
+    server_.keep_exception();
+  }
+  server_.begin_shutdown();
 }
 
 // The first loop to come here refuses newcomers for all; the last one closes the listening sockets.

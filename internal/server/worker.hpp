@@ -38,6 +38,7 @@ class Worker final : public LoopHandler {
 
  private:
   void on_shutdown() noexcept override;
+  void on_stopping() noexcept override;
   void on_tick() noexcept override { tick(Timer::Clock::now()); }
   void on_sweep() noexcept override { streams_.sweep(); }
   bool done() noexcept override;

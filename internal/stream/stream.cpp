@@ -80,6 +80,7 @@ void Stream::on_adopt(RefPtr<NoteTarget> self) noexcept {
 Stream::Step Stream::opened() {
   enter(Stage::kOpen);
   host_.open_.add(*this);
+  host_.figures_.accepted.add(1);
   Options options;
   host_.current_ = this;
   Action action = Action::None;
@@ -124,11 +125,12 @@ Stream::Step Stream::write() {
   while (!output.empty() && left != 0) {
     OutputQueue::Batch batch;
     output.gather(batch);
-    const ssize_t n = transport_.write(batch.span());
+    const ssize_t n = transport_.write(host_.figures_, batch.span());
     if (n < 0 && !sys::would_block(errno)) return write_failed(errno);
     const std::size_t written = n < 0 ? 0 : static_cast<std::size_t>(n);
     output.remove(written);
     pending_bytes_.remove(written);
+    host_.figures_.pending.subtract(written);
     progressed = progressed || written != 0;
     if (written < batch.bytes) break;  // the socket is full
     left -= std::min(left, written);
@@ -174,7 +176,8 @@ Stream::Step Stream::salvage() {
   int left = transport_.unread();
   while (left > 0 && !is_closing() && !host_.loop_.shutting_down()) {
     const std::span<char> room = host_.input_.room();
-    const ssize_t n = transport_.read(room.first(std::min(room.size(), static_cast<std::size_t>(left))));
+    const ssize_t n =
+        transport_.read(host_.figures_, room.first(std::min(room.size(), static_cast<std::size_t>(left))));
     if (n <= 0) break;
     left -= static_cast<int>(n);
     try {
@@ -209,6 +212,7 @@ OutputQueue& Stream::pending() {
 }
 
 void Stream::free_pending() noexcept {
+  host_.figures_.pending.subtract(extras_->output->size());
   extras_->output.reset();
   state_.output &= static_cast<std::uint8_t>(~kPending);
 }

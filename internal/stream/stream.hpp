@@ -157,6 +157,7 @@ class Stream final : public Pollable,
   Step write_output();
   Step keep_output(ssize_t written);
   Step keep_remainder(ssize_t written);
+  void keep_pending(std::size_t from);
   Step next_step_slow();
   Interest wanted_interest() const noexcept;
   Step update_interest();
@@ -216,6 +217,7 @@ class Stream final : public Pollable,
   bool add_request(Request* request) noexcept;
   bool notify_loop(Requests::Added added) noexcept;
   bool post_note(Note::Kind kind) noexcept;
+  bool refuse_send() noexcept;
   bool send_here(Bytes bytes) noexcept;
   bool copy_here(std::string_view bytes) noexcept;
   bool add_to_outbox(std::string_view bytes);
@@ -300,6 +302,7 @@ class Stream final : public Pollable,
   bool only_bytes_ = false;       // there is no function in requested_
   bool read_while_pending_ = false;
   bool half_open_ = false;
+  bool reset_ = false;        // its peer is told that not everything has left
   bool input_over_ = false;   // the peer's end of the stream was read, and nothing is read any more
   bool output_over_ = false;  // this side's end was sent
   bool closes_ = false;       // output is pending behind a close, and close_timeout runs

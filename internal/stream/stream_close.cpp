@@ -72,6 +72,7 @@ void Stream::unlink() {
   request_end(Action::Close);
   if (has_requests()) drop_requests();  // a failed connection may have some left
   host_.open_.remove(*this);
+  host_.figures_.closed.add(1);
   host_.server_.on_closed(loop_index());
 }
 
@@ -88,6 +89,7 @@ int Stream::unacknowledged() const noexcept { return is_unix() ? 0 : transport_.
 Stream::Step Stream::reset() {
   drop_pending();
   peer_gone_ = true;
+  if (!std::exchange(reset_, true)) host_.figures_.aborted.add(1);
   if (!is_unix()) transport_.reset_on_close();
   return Step::kClose;
 }
@@ -175,6 +177,7 @@ bool Stream::linger_expired(TimePoint next) noexcept {
       linger_until_ = next;
       return false;
     }
+    host_.figures_.aborted.add(1);
     transport_.reset_on_close();
   }
   end_linger();
@@ -189,7 +192,7 @@ void Stream::end_linger() noexcept {
 // True when the peer's end of the stream, or an error, was read.
 bool Stream::discard_input() noexcept {
   for (int i = 0; i != kDiscardedReads; ++i) {
-    const ssize_t n = transport_.read(host_.discarded_);
+    const ssize_t n = transport_.read(host_.figures_, host_.discarded_);
     if (n <= 0) return n == 0 || !sys::would_block(errno);
   }
   return false;

@@ -6,7 +6,7 @@
 namespace evio::internal {
 
 StreamHost::StreamHost(Loop& loop, const Events& events, ServerControl& server)
-    : events_(events), loop_(loop), server_(server) {
+    : events_(events), loop_(loop), figures_(loop.figures()), server_(server) {
   const std::chrono::nanoseconds timeout = events.close_timeout;
   if (timeout.count() <= 0) return;
   const auto looks = std::min<std::int64_t>((timeout + kLinger - std::chrono::nanoseconds(1)) / kLinger,

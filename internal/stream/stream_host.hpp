@@ -67,6 +67,7 @@ class StreamHost {
   const Stream* current_ = nullptr;  // whose callback that is
   ReadBuffer input_;
   Loop& loop_;
+  Figures& figures_;
   ServerControl& server_;
   Outbox outbox_;
   Output sent_;  // what leaves before it; empty outside put_sent_first()

@@ -26,7 +26,7 @@ namespace evio::internal {
 
 Stream::Step Stream::read(StreamHost& host) {
   const std::span<char> room = host.input_.room();
-  const ssize_t n = transport_.read_once(room.data(), room.size());
+  const ssize_t n = transport_.read_once(host.figures_, room.data(), room.size());
   if (n <= 0) [[unlikely]]
     return read_nothing(n);
   if (timeouts_ != nullptr) timeouts_->progress = host.loop_.turn_time();
@@ -66,7 +66,7 @@ Stream::Step Stream::transmit(StreamHost& host) {
     return transmit_slow();
   const std::string_view bytes = OutputAccess::copied(out);
   if (bytes.empty()) return Step::kWait;
-  const ssize_t n = transport_.write_once(bytes.data(), bytes.size());
+  const ssize_t n = transport_.write_once(host.figures_, bytes.data(), bytes.size());
   if (n != static_cast<ssize_t>(bytes.size())) [[unlikely]]
     return keep_output(n);
   OutputAccess::reset_copied(out);

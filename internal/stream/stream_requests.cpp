@@ -30,11 +30,17 @@ bool Stream::add_bytes(Request* request, std::size_t bytes) noexcept {
   if (request == nullptr) return false;
   if (!pending_bytes_.reserve(bytes)) [[unlikely]] {
     request->destroy();
-    return false;
+    return refuse_send();
   }
   if (notify_loop(requests_.send(request))) [[likely]]
     return true;
   pending_bytes_.release(bytes);
+  return false;
+}
+
+// max_pending is reached. Always false.
+bool Stream::refuse_send() noexcept {
+  queue().figures().refused_sends.fetch_add(1, std::memory_order_relaxed);
   return false;
 }
 
@@ -80,7 +86,7 @@ bool Stream::copy_here(std::string_view bytes) noexcept try {
 
 bool Stream::add_to_outbox(std::string_view bytes) {
   if (!pending_bytes_.add_within_limit(bytes.size())) [[unlikely]]
-    return false;
+    return refuse_send();
   try {
     if (host_.outbox_.empty() && !post_note(Note::Kind::kFlush)) throw std::bad_alloc();
     host_.outbox_.add(*this, sent_, bytes);
@@ -96,7 +102,7 @@ bool Stream::add_own_bytes(Request* request, std::size_t bytes) noexcept {
   if (request == nullptr) return false;
   if (!pending_bytes_.add_within_limit(bytes)) {
     request->destroy();
-    return false;
+    return refuse_send();
   }
   RequestList one;
   one.add(request);

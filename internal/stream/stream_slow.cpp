@@ -126,8 +126,7 @@ Stream::Step Stream::transmit_counted() {
     return Step::kWait;
   }
   if (has_pending()) {
-    pending().append(out, 0);
-    out.clear();
+    keep_pending(0);
     return Step::kWait;
   }
   return write_output();
@@ -147,7 +146,7 @@ void Stream::drop_output() noexcept {
 
 Stream::Step Stream::transmit_sent() {
   const std::string_view text = host_.outbox_.first_text(sent_);
-  const ssize_t n = transport_.write_once(text.data(), text.size());
+  const ssize_t n = transport_.write_once(host_.figures_, text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
   pending_bytes_.remove(text.size());
@@ -159,7 +158,7 @@ Stream::Step Stream::transmit_sent() {
 Stream::Step Stream::transmit_request() {
   EVIO_ASSERT(may_move_request());
   const std::string_view text = requested_.front().text();
-  const ssize_t n = transport_.write_once(text.data(), text.size());
+  const ssize_t n = transport_.write_once(host_.figures_, text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
   pending_bytes_.remove(text.size());
@@ -179,7 +178,7 @@ Stream::Step Stream::keep_sent_remainder(ssize_t written) {
 Stream::Step Stream::write_output() {
   std::array<iovec, 64> parts;
   const auto count = static_cast<std::size_t>(OutputAccess::gather(host_.out_, parts));
-  return keep_remainder(transport_.write(std::span(parts).first(count)));
+  return keep_remainder(transport_.write(host_.figures_, std::span(parts).first(count)));
 }
 
 // The socket has taken `written` bytes of a callback's output, or failed.
@@ -199,10 +198,18 @@ Stream::Step Stream::keep_remainder(ssize_t written) {
   }
   const std::size_t done = written < 0 ? 0 : static_cast<std::size_t>(written);
   pending_bytes_.remove(done);
-  if (done != out.size()) pending().append(out, done);
+  if (done != out.size()) keep_pending(done);
   out.clear();
   output_progressed();
   return Step::kWait;
+}
+
+// The output from byte `from` on waits until the socket takes it.
+void Stream::keep_pending(std::size_t from) {
+  Output& out = host_.out_;
+  pending().append(out, from);
+  host_.figures_.pending.add(out.size() - from);
+  out.clear();
 }
 
 Stream::Step Stream::next_step_slow() {

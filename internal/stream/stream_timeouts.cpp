@@ -152,6 +152,7 @@ bool Stream::moved_meanwhile() noexcept {
 }
 
 Stream::Step Stream::time_out(Timeout what) {
+  host_.figures_.timers.add(1);
   if (!host_.events_.timeout) {
     end_by_timeout(what);
     return what == Timeout::Write ? reset() : next_step_slow();
@@ -173,12 +174,14 @@ Stream::Step Stream::time_out(Timeout what) {
 
 void Stream::end_by_timeout(Timeout what) noexcept {
   fail_timed_out(name_of(what));
+  host_.figures_.timed_out.add(1);
   request_end(Action::Close);
 }
 
 // Behind a close nothing has moved for too long.
 Stream::Step Stream::time_out_close() noexcept {
   fail_timed_out("close timeout");
+  host_.figures_.timed_out.add(1);
   return reset();
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <utility>
 
 #include "internal/base/file_descriptor.hpp"
 #include "internal/base/syscalls.hpp"
+#include "internal/loop/figures.hpp"
 
 namespace evio::internal {
 
@@ -17,17 +19,22 @@ class Transport {
   int fd() const noexcept { return fd_.get(); }
 
   /// Not retried after EINTR, nor is write_once(): the fast path of a loop, which takes another way then.
-  ssize_t read_once(char* to, std::size_t size) noexcept { return sys::read_once(fd_.get(), to, size); }
-  ssize_t read(std::span<char> to) noexcept { return sys::read(fd_.get(), to.data(), to.size()); }
-  ssize_t write_once(const char* from, std::size_t size) noexcept {
-    return sys::send_once(fd_.get(), from, size, MSG_NOSIGNAL);
+  ssize_t read_once(Figures& figures, char* to, std::size_t size) noexcept {
+    return count_read(figures, sys::read_once(fd_.get(), to, size));
   }
-  ssize_t write(std::span<iovec> parts) noexcept {
-    if (parts.size() == 1) return sys::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL);
+  ssize_t read(Figures& figures, std::span<char> to) noexcept {
+    return count_read(figures, sys::read(fd_.get(), to.data(), to.size()));
+  }
+  ssize_t write_once(Figures& figures, const char* from, std::size_t size) noexcept {
+    return count_write(figures, sys::send_once(fd_.get(), from, size, MSG_NOSIGNAL));
+  }
+  ssize_t write(Figures& figures, std::span<iovec> parts) noexcept {
+    if (parts.size() == 1)
+      return count_write(figures, sys::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL));
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = parts.size();
-    return sys::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    return count_write(figures, sys::sendmsg(fd_.get(), &message, MSG_NOSIGNAL));
   }
 
   /// How many bytes have arrived and were not read (FIONREAD, ioctl_tty(2)).
@@ -50,6 +57,20 @@ class Transport {
   }
 
  private:
+  static ssize_t count_read(Figures& figures, ssize_t n) noexcept {
+    if (n > 0) [[likely]] {
+      figures.reads.add(1);
+      figures.bytes_read.add(static_cast<std::uint64_t>(n));
+    }
+    return n;
+  }
+  static ssize_t count_write(Figures& figures, ssize_t n) noexcept {
+    if (n > 0) [[likely]] {
+      figures.writes.add(1);
+      figures.bytes_written.add(static_cast<std::uint64_t>(n));
+    }
+    return n;
+  }
   int queue_length(unsigned long request) const noexcept {
     int bytes = 0;
     return sys::ioctl(fd_.get(), request, &bytes) == 0 ? bytes : 0;

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "evio/stats.hpp"
+#include "internal/base/counter.hpp"
+
+namespace evio::internal {
+
+/// What one loop has done: the source of evio::Stats. On cache lines of its own, which its loop alone writes, but for
+/// the few figures that other threads count.
+/// Thread-safety: each figure its loop's thread, or any thread where it says so; add_to() any thread.
+struct alignas(64) Figures {
+  using Count = Counter<std::uint64_t>;
+
+  // Of every message, together on one line.
+  Count reads;
+  Count writes;
+  Count bytes_read;
+  Count bytes_written;
+  Count turns;
+  Count notes;
+  Count wake_ups;
+  Count timers;
+
+  Count accepted;
+  Count closed;
+  Count aborted;
+  Count timed_out;
+  Count rejected;
+  Count accept_errors;
+  Count datagrams_read;
+  Counter<std::size_t> pending;
+
+  // Any thread counts these. relaxed: only the number counts.
+  alignas(64) std::atomic<std::uint64_t> refused_sends{0};
+  std::atomic<std::uint64_t> datagrams_written{0};
+  std::atomic<std::uint64_t> datagrams_failed{0};
+
+  void count_datagrams(std::uint64_t written, std::uint64_t failed) noexcept {
+    if (written != 0) datagrams_written.fetch_add(written, std::memory_order_relaxed);
+    if (failed != 0) datagrams_failed.fetch_add(failed, std::memory_order_relaxed);
+  }
+  void add_to(Stats& stats) const noexcept;
+};
+
+inline void Figures::add_to(Stats& stats) const noexcept {
+  // First what has ended, so that no more have ended than have begun.
+  const std::uint64_t ended = closed.value();
+  const std::uint64_t begun = accepted.value();
+  stats.closed += ended;
+  stats.accepted += begun;
+  stats.connections += static_cast<std::size_t>(begun - ended);
+  stats.aborted += aborted.value();
+  stats.timed_out += timed_out.value();
+  stats.rejected += rejected.value();
+  stats.refused_sends += refused_sends.load(std::memory_order_relaxed);
+  stats.accept_errors += accept_errors.value();
+  stats.reads += reads.value();
+  stats.writes += writes.value();
+  stats.bytes_read += bytes_read.value();
+  stats.bytes_written += bytes_written.value();
+  stats.datagrams_read += datagrams_read.value();
+  stats.datagrams_written += datagrams_written.load(std::memory_order_relaxed);
+  stats.datagrams_failed += datagrams_failed.load(std::memory_order_relaxed);
+  stats.turns += turns.value();
+  stats.wake_ups += wake_ups.value();
+  stats.notes += notes.value();
+  stats.timers += timers.value();
+  stats.pending += pending.value();
+}
+
+}  // namespace evio::internal

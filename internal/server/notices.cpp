@@ -1,0 +1,33 @@
+#include "internal/server/notices.hpp"
+
+#include <string>
+#include <utility>
+
+#include "internal/loop/server_control.hpp"
+
+namespace evio::internal {
+
+void Notices::tell(int loop, Notice what, std::error_code code, std::string_view message) noexcept {
+  if (!events_.notice) return;
+  try {
+    std::uint64_t left_out = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      Kind& kind = loops_[static_cast<std::size_t>(loop)][static_cast<std::size_t>(what)];
+      const auto now = Clock::now();
+      if (now < kind.next) {
+        ++kind.left_out;
+        return;
+      }
+      kind.next = now + std::chrono::seconds(1);
+      left_out = std::exchange(kind.left_out, 0);
+    }
+    std::string text(message);
+    if (left_out != 0) text += " (and " + std::to_string(left_out) + " more since the last notice)";
+    events_.notice(what, Error(code, std::move(text)));
+  } catch (...) {
+    server_.fail();
+  }
+}
+
+}  // namespace evio::internal
