@@ -122,7 +122,7 @@ TEST_P(ShutdownDrainTest, NothingIsReadOrAcceptedMeanwhile) {
   server.shutdown();
   ASSERT_TRUE(log_.wait_for("closed", idle.size()));  // one on each loop: all of them know
   client.send_all("input for nobody");
-  Client late(server.addr(), {.may_be_refused = true});
+  EXPECT_FALSE(Client(server.addr(), {.may_be_refused = true}).connected()) << "it is accepted to be reset";
   EXPECT_TRUE(client.receive_all() == much_);
   EXPECT_FALSE(server.wait());
   EXPECT_EQ(log_.count("opened"), 1 + idle.size());
