@@ -135,5 +135,35 @@ TEST_P(WaitFailureTest, ThatLastsMakesNothingSpinAndLosesNothing) {
   }
 }
 
+class WakeUpFailureTest : public ModeTest {};
+EVIO_INSTANTIATE(WakeUpFailureTest, modes_of({1}));
+
+// The note for which the loop could not be woken is found with the next one, which wakes it.
+TEST_P(WakeUpFailureTest, KeepsNoLaterNoteFromWakingTheLoop) {
+  std::atomic<int> failures{0};
+  Injection injection([&](Invocation& invocation) {
+    return invocation.call == Call::kWrite && !is_socket(invocation.fd) && failures++ == 0 ? EIO : 0;
+  });
+  std::vector<Conn> conns;
+  Counter opened;
+  Events handlers = events();
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    conns.push_back(conn);
+    opened.add();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client one = server.connect();
+  ASSERT_TRUE(opened.wait_for(1));
+  Client other = server.connect();
+  ASSERT_TRUE(opened.wait_for(2));
+  ASSERT_TRUE(all_sleep());  // a loop that is at work is not woken
+  std::thread([&] { EXPECT_TRUE(conns[0].send("one")); }).join();
+  EXPECT_EQ(failures, 1);
+  std::thread([&] { EXPECT_TRUE(conns[1].send("other")); }).join();
+  EXPECT_EQ(other.receive(5), "other");
+  EXPECT_EQ(one.receive(3), "one");
+}
+
 }  // namespace
 }  // namespace evio::test
