@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -248,6 +250,43 @@ TEST_P(DescriptorZeroOfOneLoopRegressionTest, ClosesWhatItCannotMove) {
   expect_echo(first);
   EXPECT_EQ(moves, 2);
   EXPECT_FALSE(is_zero_taken());
+}
+
+/// A program that another thread starts gets what is open just then and not close-on-exec yet.
+class CloseOnExecRegressionTest : public DescriptorZeroRegressionTest {};
+EVIO_INSTANTIATE(CloseOnExecRegressionTest, all_modes());
+
+TEST_P(CloseOnExecRegressionTest, IsEveryDescriptorFromItsFirstMoment) {
+  std::mutex mutex;
+  std::set<std::string> inherited;
+  const auto look = [&](const Invocation& invocation) {
+    for (const auto& [fd, target] : baseline().new_descriptors()) {
+      const int flags = ::fcntl(fd, F_GETFD);
+      if (flags < 0 || (flags & FD_CLOEXEC) != 0) continue;  // below 0: it is closed again
+      const std::lock_guard lock(mutex);
+      inherited.insert(target + " at " + name_of(invocation.call));
+    }
+  };
+  const Injection injection(
+      [&](Invocation& invocation) {
+        look(invocation);
+        return 0;
+      },
+      [&](const Invocation& invocation, long) { look(invocation); });
+  // So that some are moved, too. Until `serving` one thread makes all calls: a look of another would use number 0
+  // itself.
+  auto closed = std::make_unique<WithoutStdin>();
+  Events handlers = echoing();
+  handlers.serving = [&](const Server&) {
+    closed.reset();
+    return Action::None;
+  };
+  TestServer server(handlers, std::vector<std::string>{address(), mode().is_tcp() ? "udp://127.0.0.1:0" : address()});
+  Client client = server.connect();
+  expect_echo(client);
+  EXPECT_GT(injection.count(Call::kAccept4), 0);
+  EXPECT_GT(injection.count(Call::kFcntl), 0);
+  EXPECT_EQ(inherited, std::set<std::string>());
 }
 
 }  // namespace
