@@ -49,6 +49,7 @@ bool Stream::send(Bytes bytes) {
   if (on_loop()) return send_here(std::move(bytes));
   const std::size_t size = bytes.size();
   if (size < kShareInRequest) return add_bytes(Request::copy(bytes.view(), queue().blocks()), size);
+  BytesAccess::compact(bytes);
   return add_bytes(Request::share(std::move(bytes), queue().blocks()), size);
 }
 

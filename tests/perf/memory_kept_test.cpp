@@ -358,6 +358,32 @@ TEST_P(MemoryKeptByLoopTest, OfAnswersThatNeverLeave) {
   EXPECT_LE(growth.bytes(), kMiB);
 }
 
+// Parts of large storages that another thread sends while the loop is busy.
+TEST_P(MemoryKeptByLoopTest, OfPartsThatWaitForABusyLoop) {
+  constexpr std::size_t kPart = 8'192;
+  constexpr std::size_t kParts = 10;
+  Gate busy;
+  Gate go;
+  Conn conn;
+  Events handlers = events();
+  handlers.data = [&](Conn& c, const Bytes&, Output&) {
+    conn = c;
+    busy.open();
+    EXPECT_TRUE(go.wait());
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  const OpensAtEnd opens(go);
+  Client client = server.connect();
+  client.send_all("x");
+  ASSERT_TRUE(busy.wait());
+  const Growth growth;
+  for (std::size_t i = 0; i != kParts; ++i) EXPECT_TRUE(conn.send(Bytes(std::string(kMiB, 'x')).substr(100, kPart)));
+  EXPECT_LE(growth.bytes(), kParts * bound(kPart));
+  go.open();
+  EXPECT_EQ(client.receive(kParts * kPart), std::string(kParts * kPart, 'x'));
+}
+
 std::size_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");  // proc(5): in pages
   std::size_t all = 0;
