@@ -77,7 +77,7 @@ void DatagramReceiver::answer() {
 
 void DatagramReceiver::begin_shutdown() noexcept {
   loop_.timers().disarm(resume_timer_);
-  if (!socket_.blocked()) close();
+  update_interest();  // it closes, or waits for room, even if it had paused
 }
 
 Interest DatagramReceiver::wanted_interest() const noexcept {

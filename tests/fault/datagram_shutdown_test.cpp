@@ -1,4 +1,6 @@
 // A server that shuts down while the answers to datagrams wait for room.
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <cerrno>
 #include <string>
@@ -58,6 +60,30 @@ TEST_P(DatagramShutdownTest, StopsWatchingASocketWithoutAnswers) {
   EXPECT_LT(injection.count(Call::kEpollWait) + injection.count(Call::kPoll) - before, 500);
   EXPECT_EQ(datagrams.receive_text(), "answer");
   EXPECT_EQ(datagrams.receive_text(), "by the way");
+}
+
+// The system has just refused to watch the socket for room (epoll_ctl(2)).
+TEST_P(DatagramShutdownTest, SendsTheAnswersOfASocketThatHasPaused) {
+  std::atomic<int> sends{0};
+  std::atomic<int> refusals{0};
+  const Injection injection([&](Invocation& invocation) {
+    if (invocation.call == Call::kSendmmsg) return sends++ == 0 ? EAGAIN : 0;
+    const bool is_change = invocation.call == Call::kEpollCtl && invocation.operation == EPOLL_CTL_MOD;
+    return is_change && refusals++ == 0 ? ENOMEM : 0;
+  });
+  Events handlers = events();
+  handlers.drain_timeout = kPatience;
+  handlers.data = [](Conn&, const Bytes& in, Output& out) {
+    out = in;
+    return Action::Shutdown;
+  };
+  const bool portable = mode().poller == PollerKind::kPortable;
+  TestServer server(handlers, portable ? "udp-net://127.0.0.1:0" : "udp://127.0.0.1:0");
+  DatagramClient client("127.0.0.1", server.addr().port());
+  client.send("answer");
+  EXPECT_EQ(client.receive_text(), "answer");
+  EXPECT_FALSE(server.wait());
+  EXPECT_EQ(refusals, portable ? 0 : 1);
 }
 
 }  // namespace
