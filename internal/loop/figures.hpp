@@ -39,6 +39,14 @@ struct alignas(64) Figures {
   std::atomic<std::uint64_t> datagrams_written{0};
   std::atomic<std::uint64_t> datagrams_failed{0};
 
+  void count_read(std::size_t bytes) noexcept {
+    reads.add(1);
+    bytes_read.add(bytes);
+  }
+  void count_write(std::size_t bytes) noexcept {
+    writes.add(1);
+    bytes_written.add(bytes);
+  }
   void count_datagrams(std::uint64_t written, std::uint64_t failed) noexcept {
     if (written != 0) datagrams_written.fetch_add(written, std::memory_order_relaxed);
     if (failed != 0) datagrams_failed.fetch_add(failed, std::memory_order_relaxed);

@@ -142,12 +142,14 @@ class Stream final : public Pollable,
 
   // stream_slow.cpp: where it leaves that path
   Step ready();
+  Step first_step() noexcept;
   Step hung_up();
   Step take_end_of_input();
   Step discard_behind_close();
   void drop_output() noexcept;
   Step read_nothing(ssize_t n);
   Step transmit_slow();
+  void wrote_sent(std::size_t bytes) noexcept;
   Step transmit_sent();
   Step transmit_request();
   [[gnu::noinline]] Step keep_sent_remainder(ssize_t written);
@@ -287,8 +289,14 @@ class Stream final : public Pollable,
   static constexpr std::uint8_t kCongested = 16;  // `congested` was called, or would have been
   static constexpr std::uint8_t kAborted = 32;    // abort(): it ends with this step
   static constexpr std::uint8_t kTimed = 64;      // there is a write_timeout
+  static constexpr std::uint8_t kTimeouts = 128;  // timeouts_ exists
   bool only_reads() const noexcept {
     constexpr State kReading{Stage::kOpen, Interest::kRead, 0, 0};
+    return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
+  }
+
+  bool only_reads_timed() const noexcept {
+    constexpr State kReading{Stage::kOpen, Interest::kRead, 0, kTimeouts};
     return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
   }
 

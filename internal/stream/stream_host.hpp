@@ -93,6 +93,7 @@ Stream::Step Stream::call(Callback callback) {
   } catch (...) {
     return callback_threw();
   }
+  if (timeouts_ != nullptr && !has_pending() && (has_sent() || !host_.out_.empty())) output_progressed();
   return finish_callback(host_, action);
 }
 

@@ -89,7 +89,7 @@ Stream::Step Stream::discard_behind_close() {
 // Writes output in several pieces, after output that is pending or was sent before, or announced by pre_write. One text
 // that was sent, and nothing else, is as common as all of that: it is written from where it is.
 Stream::Step Stream::transmit_slow() {
-  if (state_.output == kSent && host_.out_.empty()) {
+  if ((state_.output & ~kTimeouts) == kSent && host_.out_.empty()) {
     if (requested_.empty() && host_.outbox_.is_one_text(sent_)) return transmit_sent();
     if (requested_.is_one() && sent_.first == 0) return transmit_request();
   }
@@ -144,32 +144,41 @@ void Stream::drop_output() noexcept {
   state_.output &= static_cast<std::uint8_t>(~kSent);
 }
 
+// The socket has taken it whole.
+inline void Stream::wrote_sent(std::size_t bytes) noexcept {
+  host_.figures_.count_write(bytes);
+  pending_bytes_.remove(bytes);
+  if (timeouts_ != nullptr) [[unlikely]]
+    output_progressed();
+}
+
 Stream::Step Stream::transmit_sent() {
   const std::string_view text = host_.outbox_.first_text(sent_);
-  const ssize_t n = transport_.write_once(host_.figures_, text.data(), text.size());
+  const ssize_t n = transport_.write_once(text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
-  pending_bytes_.remove(text.size());
+  wrote_sent(text.size());
   sent_ = {};
-  state_.output = 0;
+  state_.output &= kTimeouts;
   return Step::kWait;
 }
 
 Stream::Step Stream::transmit_request() {
   EVIO_ASSERT(may_move_request());
   const std::string_view text = requested_.front().text();
-  const ssize_t n = transport_.write_once(host_.figures_, text.data(), text.size());
+  const ssize_t n = transport_.write_once(text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
-  pending_bytes_.remove(text.size());
+  wrote_sent(text.size());
   BlockPool::Returned returned(queue().blocks());
   requested_.pop()->recycle(returned);
-  state_.output = 0;
+  state_.output &= kTimeouts;
   return Step::kWait;
 }
 
 Stream::Step Stream::keep_sent_remainder(ssize_t written) {
   const int err = errno;
+  if (written > 0) host_.figures_.count_write(static_cast<std::size_t>(written));
   put_sent_first();
   errno = err;
   return keep_remainder(written);
@@ -183,7 +192,10 @@ Stream::Step Stream::write_output() {
 
 // The socket has taken `written` bytes of a callback's output, or failed.
 Stream::Step Stream::keep_output(ssize_t written) {
+  const int err = errno;
+  if (written > 0) host_.figures_.count_write(static_cast<std::size_t>(written));
   pending_bytes_.add(host_.out_.size());
+  errno = err;
   return keep_remainder(written);
 }
 

@@ -48,6 +48,7 @@ StreamTimeouts& Stream::timeouts() {
     extras();
     timeouts_ = std::make_unique<StreamTimeouts>(*this);
     timeouts_->progress = extras_->output_progress = Timer::Clock::now();
+    state_.output |= kTimeouts;
   }
   return *timeouts_;
 }
@@ -56,6 +57,7 @@ void Stream::end_timeouts() noexcept {
   if (timeouts_ == nullptr) return;
   host_.loop_.timers().disarm(*timeouts_);
   timeouts_.reset();
+  state_.output &= static_cast<std::uint8_t>(~kTimeouts);
 }
 
 // Throws std::bad_alloc.
