@@ -5,6 +5,8 @@
 
 namespace evio::internal {
 
+class Endpoint;
+
 /// Whether a server shuts down. Its loops look at it for every connection that is ready: it is written once, so its
 /// cache line stays with every reader. Thread-safety: any thread, and signal handlers.
 class StopFlag {
@@ -24,8 +26,9 @@ class ServerControl {
   virtual void shut_down() noexcept = 0;
   /// In a catch clause: serve() will rethrow the exception, if it is the first, and the server shuts down.
   virtual void fail() noexcept = 0;
-  /// A connection of this loop has closed or was detached.
-  virtual void on_closed(int loop) noexcept = 0;
+  /// `closed` or `detached` has returned for this connection, or it has ended without a word: it counts no more. On its
+  /// loop's thread, once.
+  virtual void on_closed(const Endpoint& connection) noexcept = 0;
 
   /// The first of `count` new numbers for connections. relaxed: only that they differ counts.
   std::uint64_t next_ids(std::uint64_t count) noexcept { return next_id_.fetch_add(count, std::memory_order_relaxed); }

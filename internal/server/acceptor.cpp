@@ -97,9 +97,9 @@ void Acceptor::hand_over(FileDescriptor fd, const Addr& local, const SocketAddre
         new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, local, peer.to_addr(network_)));
     if (host.queue()->post({Note::Kind::kAdopt, std::move(stream)})) return;
     if (!server_.shutting_down()) throw std::bad_alloc();
-    server_.on_closed(target);  // that loop has ended: the socket is closed
+    server_.balancer().on_closed(target);  // that loop has ended: the socket is closed
   } catch (const std::bad_alloc&) {
-    server_.on_closed(target);
+    server_.balancer().on_closed(target);
     throw;
   }
 }

@@ -7,6 +7,7 @@
 
 #include "evio/addr.hpp"
 #include "evio/events.hpp"
+#include "internal/loop/endpoint.hpp"
 #include "internal/loop/note_queue.hpp"
 #include "internal/loop/server_control.hpp"
 #include "internal/server/balancer.hpp"
@@ -43,7 +44,7 @@ class ServerState final : public ServerControl {
     if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
   }
 
-  void on_closed(int loop) noexcept override { balancer_.on_closed(loop); }
+  void on_closed(const Endpoint& connection) noexcept override { balancer_.on_closed(connection.loop_index()); }
 
  private:
   StopFlag stop_;

@@ -67,7 +67,6 @@ void Stream::unlink() {
   request_end(Action::Close);
   if (has_requested_output()) drop_requests();  // a failed connection may have some left; they are discarded
   host_.open_.remove(*this);
-  host_.server_.on_closed(loop_index());
 }
 
 // When the server shuts down, only what is still in flight makes a connection linger.
@@ -89,7 +88,9 @@ int Stream::unacknowledged() const noexcept { return is_unix() ? 0 : transport_.
     host_.call_guarded([&] { return host_.events_.closed(handle(), err); });
   }
   context().reset();
-  // Not before `closed` has returned: until then the peer cannot see the end.
+  host_.server_.on_closed(*this);
+  // Not before `closed` has returned: until then the peer cannot see the end. When it does, its connection counts no
+  // more.
   if (linger && transport_.end_output()) {
     enter(Stage::kLingering);
     linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + StreamHost::kLinger;
@@ -108,6 +109,7 @@ Stream::Step Stream::detach() {
   DetachedConn socket(transport_.detach());
   host_.call_guarded([&] { return host_.events_.detached(handle(), std::move(socket)); });
   context().reset();
+  host_.server_.on_closed(*this);
   enter(Stage::kClosed);
   release_to_loop();
   return Step::kWait;

@@ -122,7 +122,9 @@ TEST_P(BalanceTest, LeastConnectionsGoesToALoopThatHasTheFewest) {
 TEST_P(BalanceTest, LeastConnectionsCountsADetachedOneNoMore) {
   EventLog log;
   Events handlers = balanced(LoadBalance::LeastConnections);
-  handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Detach; };
+  handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
+    return in == "detach" ? Action::Detach : echo(conn, in, out);
+  };
   handlers.detached = [&](Conn&, const DetachedConn&) {
     log.add("detached");
     return Action::None;
@@ -130,18 +132,25 @@ TEST_P(BalanceTest, LeastConnectionsCountsADetachedOneNoMore) {
   TestServer server(handlers, address());
   const auto n = static_cast<std::size_t>(loops());
   std::vector<Client> clients;
-  for (std::size_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < 2 * n; ++i) {
     clients.push_back(server.connect());
     ASSERT_TRUE(watched_.count.wait_for(i + 1));
   }
-  // The last loop first: the first one would be taken anyway.
+  // The last loop first: the first one would be taken anyway. The echo comes from that loop when `detached` has
+  // returned.
   const std::vector<int> loop_of = watched_.all();
   for (std::size_t i = 0; i < n; ++i) {
-    clients[n - 1 - i].send_all("x");
+    const std::size_t leaving = n - 1 - i;
+    clients[leaving].send_all("detach");
     ASSERT_TRUE(log.wait_for("detached", i + 1));
+    const auto other = static_cast<std::size_t>(
+        std::find(loop_of.begin() + static_cast<std::ptrdiff_t>(n), loop_of.end(), loop_of[leaving]) - loop_of.begin());
+    ASSERT_LT(other, clients.size());
+    clients[other].send_all("x");
+    ASSERT_EQ(clients[other].receive(1), "x");
     clients.push_back(server.connect());
-    ASSERT_TRUE(watched_.count.wait_for(n + i + 1));
-    EXPECT_EQ(watched_.all().back(), loop_of[n - 1 - i]);
+    ASSERT_TRUE(watched_.count.wait_for(2 * n + i + 1));
+    EXPECT_EQ(watched_.all().back(), loop_of[leaving]);
   }
 }
 
