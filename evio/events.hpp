@@ -25,6 +25,7 @@ enum class LoadBalance {
   Random,            ///< Evenly distributed at random; with reuseport, as the kernel distributes them.
   RoundRobin,        ///< Connection i, counted from 0, goes to loop i mod N.
   LeastConnections,  ///< A loop with the fewest connections.
+  SourceAddrHash,    ///< The same loop for every connection of one peer IP address; for unix sockets as RoundRobin.
 };
 
 /// What `opened` may set for its connection.

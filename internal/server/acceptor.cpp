@@ -90,11 +90,11 @@ void Acceptor::place(FileDescriptor fd, const SocketAddress& peer) {
 // Makes the connection and hands it over to its loop; to this one too, which opens it when every listener has accepted:
 // `opened` may block.
 void Acceptor::hand_over(FileDescriptor fd, const Addr& local, const SocketAddress& peer) {
-  const int target = server_.balancer().choose(home_.loop().index(), kernel_balanced_, random_());
+  const Addr remote = peer.to_addr(network_);
+  const int target = server_.balancer().choose(home_.loop().index(), kernel_balanced_, random_(), remote);
   try {
     StreamHost& host = workers_[static_cast<std::size_t>(target)]->streams();
-    RefPtr<NoteTarget> stream(
-        new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, local, peer.to_addr(network_)));
+    RefPtr<NoteTarget> stream(new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, local, remote));
     if (host.queue()->post({Note::Kind::kAdopt, std::move(stream)})) return;
     if (!server_.shutting_down()) throw std::bad_alloc();
     server_.balancer().on_closed(target);  // that loop has ended: the socket is closed

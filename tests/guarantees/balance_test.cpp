@@ -174,6 +174,69 @@ TEST_P(BalanceTest, RandomSpreadsEvenly) {
   }
 }
 
+class SourceAddrHashTest : public BalanceTest {
+ protected:
+  void TearDown() override {
+    clients_.clear();
+    BalanceTest::TearDown();
+  }
+  // Connects from this address, and waits until it is opened. Returns its loop.
+  int loop_of(const TestServer& server, const std::string& source, std::size_t address = 0) {
+    clients_.emplace_back(server.addr(address), Client::Tuning{.source = source.c_str()});
+    EXPECT_TRUE(watched_.count.wait_for(++connected_));
+    return watched_.all().back();
+  }
+
+  std::vector<Client> clients_;
+  std::size_t connected_ = 0;
+};
+EVIO_INSTANTIATE(SourceAddrHashTest, modes_of(Network::kTcp));
+
+TEST_P(SourceAddrHashTest, OnePeerAlwaysHasTheSameLoopAndPeersAreSpread) {
+  TestServer server(balanced(LoadBalance::SourceAddrHash), {address(), address()});
+  std::vector<int> peers(static_cast<std::size_t>(loops()));
+  for (int i = 1; i <= 32; ++i) {
+    const std::string source = "127.0.0." + std::to_string(i);
+    const int loop = loop_of(server, source);
+    ++peers[static_cast<std::size_t>(loop)];
+    for (const std::size_t listener : {0u, 1u, 1u}) EXPECT_EQ(loop_of(server, source, listener), loop) << source;
+  }
+  for (const int count : peers) EXPECT_GT(count, 0);
+}
+
+// The kernel's own choice counts for nothing.
+TEST_P(SourceAddrHashTest, HoldsWithReuseport) {
+  TestServer server(balanced(LoadBalance::SourceAddrHash), address() + "?reuseport=true");
+  for (int i = 1; i <= 8; ++i) {
+    const std::string source = "127.0.0." + std::to_string(i);
+    const int loop = loop_of(server, source);
+    for (int k = 0; k < 4; ++k) EXPECT_EQ(loop_of(server, source), loop) << source;
+  }
+}
+
+TEST_P(SourceAddrHashTest, AnIPv4PeerIsTheSameOnASocketOfBothFamilies) {
+  const std::string both = mode().scheme() + "://[::]:0";
+  TestServer server(balanced(LoadBalance::SourceAddrHash), {address(), both});
+  for (int i = 1; i <= 16; ++i) {
+    const std::string source = "127.0.0." + std::to_string(i);
+    const int loop = loop_of(server, source);
+    EXPECT_EQ(loop_of(server, source, 1), loop) << source;
+  }
+}
+
+class UnixSourceTest : public BalanceTest {};
+EVIO_INSTANTIATE(UnixSourceTest, modes_of(Network::kUnix));
+
+TEST_P(UnixSourceTest, WithoutAnAddressTheyGoRound) {
+  TestServer server(balanced(LoadBalance::SourceAddrHash), address());
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < 12; ++i) {
+    clients.push_back(server.connect());
+    ASSERT_TRUE(watched_.count.wait_for(i + 1));
+    EXPECT_EQ(watched_.all().back(), static_cast<int>(i) % loops());
+  }
+}
+
 class BlockedLoopTest : public BalanceTest {
  protected:
   // With one loop blocked in a callback, connects more and expects that only those for that loop wait.
