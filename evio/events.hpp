@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 
+#include "evio/addr.hpp"
 #include "evio/bytes.hpp"
 #include "evio/conn.hpp"
 #include "evio/detached_conn.hpp"
@@ -82,6 +83,18 @@ struct Events {
   /// Called on loop 0 right after `serving`, then `delay` after it returns. `delay` is 0 on entry; 0 or less means the
   /// next loop iteration. Shutdown is the only action with an effect.
   std::function<Action(std::chrono::nanoseconds& delay)> tick = nullptr;
+
+  /// If greater than 0, how many accepted connections may be open at once, on all loops together. Each counts from when
+  /// it is accepted until `closed` or `detached` has returned. Further ones wait in the listener's backlog (listen(2)),
+  /// and the next is accepted as soon as one of the others has ended; listeners where connections wait take turns.
+  int max_connections = 0;
+  /// If greater than 0, how many of them may come from one IPv4 address, or from one /64 of IPv6. Further ones are
+  /// reset, without a callback. Unix sockets are exempt.
+  int max_per_ip = 0;
+  /// Called for each connection that is accepted, before anything else, on any loop's thread. `addr_index` is the
+  /// listener's place in Server::addrs(), `remote` the peer. False resets the connection, and no other callback is
+  /// called for it. Those behind it wait meanwhile: do not block here.
+  std::function<bool(int addr_index, const Addr& remote)> accepting = nullptr;
 };
 
 }  // namespace evio

@@ -38,6 +38,7 @@ enum class Signal : std::uint32_t {
   kShutdown = 4,  // the server shuts down
   kTick = 8,      // call the first tick
   kSweep = 16,    // there was no memory for a note: look at every connection
+  kListen = 32,   // there is an order for a listener
 };
 
 constexpr Signal operator|(Signal a, Signal b) noexcept {

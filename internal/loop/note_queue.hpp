@@ -88,8 +88,9 @@ class NoteQueue final : public RefCounted {
   // The state: flags, the signals, and above them how many producers are inside.
   static constexpr std::uint32_t kArmed = 1;
   static constexpr std::uint32_t kClosed = 2;
-  static constexpr auto kSignals = static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep);
-  static constexpr std::uint32_t kProducer = 32;
+  static constexpr auto kSignals =
+      static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep | Signal::kListen);
+  static constexpr std::uint32_t kProducer = 64;
   static_assert((kSignals & (kArmed | kClosed)) == 0 && kSignals < kProducer);
 
   /// An address that no other running thread has.

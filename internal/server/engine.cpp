@@ -40,7 +40,8 @@ std::string joined(std::span<const std::string> addrs) {
 Engine::Engine(Events events)
     : events_(std::move(events)),
       num_loops_(count_loops(events_.num_loops)),
-      server_(std::make_shared<ServerState>(events_.load_balance, num_loops_)) {
+      server_(std::make_shared<ServerState>(events_.load_balance, num_loops_, events_.max_connections,
+                                            events_.max_per_ip)) {
   // An empty function must not be called, and a check for each message would cost every message.
   if (!events_.data) events_.data = [](Conn&, const Bytes&, Output&) { return Action::None; };
 }

@@ -11,6 +11,8 @@
 #include "internal/loop/note_queue.hpp"
 #include "internal/loop/server_control.hpp"
 #include "internal/server/balancer.hpp"
+#include "internal/server/connection_limit.hpp"
+#include "internal/server/peer_limit.hpp"
 
 namespace evio::internal {
 
@@ -18,12 +20,15 @@ namespace evio::internal {
 /// `serving` is called and stay as they are. Thread-safety: any thread; shut_down() also from a signal handler.
 class ServerState final : public ServerControl {
  public:
-  ServerState(LoadBalance policy, int loops) : balancer_(policy, loops) {}
+  ServerState(LoadBalance policy, int loops, int max_connections = 0, int max_per_ip = 0)
+      : balancer_(policy, loops), connection_limit_(max_connections, stop_), peer_limit_(max_per_ip) {}
 
   std::vector<Addr> addrs;
   std::vector<RefPtr<NoteQueue>> queues;  // one for each loop
 
   Balancer& balancer() noexcept { return balancer_; }
+  ConnectionLimit& connection_limit() noexcept { return connection_limit_; }
+  PeerLimit& peer_limit() noexcept { return peer_limit_; }
   const StopFlag& stop_flag() const noexcept { return stop_; }
   bool shutting_down() const noexcept { return stop_.is_set(); }
 
@@ -44,11 +49,19 @@ class ServerState final : public ServerControl {
     if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
   }
 
-  void on_closed(const Endpoint& connection) noexcept override { balancer_.on_closed(connection.loop_index()); }
+  void on_closed(const Endpoint& connection) noexcept override {
+    balancer_.on_closed(connection.loop_index());
+    if (connection.addr_index() < 0) return;  // not accepted
+    if (peer_limit_.is_set()) peer_limit_.remove(connection.remote());
+    // Last: with the slot the next one is accepted, to which the other two must be open.
+    if (connection_limit_.is_set()) connection_limit_.release();
+  }
 
  private:
   StopFlag stop_;
   Balancer balancer_;
+  ConnectionLimit connection_limit_;
+  PeerLimit peer_limit_;
   std::mutex mutex_;
   std::exception_ptr exception_;
 };
