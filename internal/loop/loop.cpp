@@ -94,6 +94,7 @@ void Loop::handle(Signal signals) noexcept {
   }
   if (contains(signals, Signal::kTick)) handler_->on_tick();
   if (contains(signals, Signal::kSweep)) handler_->on_sweep();
+  if (contains(signals, Signal::kListen)) handler_->on_listen();
 }
 
 // Notes that are left, or that the loop's own callbacks have posted, or a shutdown that has not begun here.

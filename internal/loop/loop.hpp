@@ -25,6 +25,8 @@ class LoopHandler {
   virtual void on_stopping() noexcept {}
   /// A note was lost for want of memory: what it was about is still to be found at its connection.
   virtual void on_sweep() noexcept = 0;
+  /// A listener is to be watched again, or to pause.
+  virtual void on_listen() noexcept {}
   /// After a shutdown: true when nothing is left to be done.
   virtual bool done() noexcept = 0;
   /// The loop ends: what is left is to be closed as it is.

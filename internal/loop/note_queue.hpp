@@ -98,9 +98,9 @@ class NoteQueue final : public RefCounted {
   // The state: flags, the signals, and above them how many producers are inside.
   static constexpr std::uint32_t kArmed = 1;
   static constexpr std::uint32_t kClosed = 2;
-  static constexpr auto kSignals =
-      static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep | Signal::kStopping);
-  static constexpr std::uint32_t kProducer = 64;
+  static constexpr auto kSignals = static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep |
+                                                              Signal::kStopping | Signal::kListen);
+  static constexpr std::uint32_t kProducer = 128;
   static_assert((kSignals & (kArmed | kClosed)) == 0 && kSignals < kProducer);
 
   /// An address that no other running thread has.

@@ -72,7 +72,7 @@ Stream::Step Stream::run_one(Step step) {
 
 void Stream::on_adopt(RefPtr<NoteTarget> self) noexcept {
   // Closed without a word: `opened` was never called for it.
-  if (host_.loop_.shutting_down()) return host_.server_.on_closed(loop_index());
+  if (host_.loop_.shutting_down()) return host_.server_.on_closed(*this);
   self.detach();  // the loop's reference, until it is released at the end of a turn
   run(Step::kOpened);
 }

@@ -73,7 +73,6 @@ void Stream::unlink() {
   if (has_requests()) drop_requests();  // a failed connection may have some left
   host_.open_.remove(*this);
   host_.figures_.closed.add(1);
-  host_.server_.on_closed(loop_index());
 }
 
 // When the server shuts down, only what is still in flight makes a connection linger.
@@ -122,7 +121,9 @@ bool Stream::end_by_abort() noexcept {
   }
   if (extras_ != nullptr) end_extras();
   context().reset();
-  // Not before `closed` has returned: until then the peer cannot see the end.
+  host_.server_.on_closed(*this);
+  // Not before `closed` has returned: until then the peer cannot see the end. When it does, its connection counts no
+  // more.
   if (linger && transport_.end_output()) {
     enter(Stage::kLingering);
     linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + host_.linger_interval_;
@@ -146,6 +147,7 @@ Stream::Step Stream::detach() {
   host_.current_ = nullptr;
   if (extras_ != nullptr) end_extras();
   context().reset();
+  host_.server_.on_closed(*this);
   enter(Stage::kClosed);
   release_to_loop();
   return Step::kWait;

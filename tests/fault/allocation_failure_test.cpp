@@ -421,14 +421,17 @@ TEST_P(LostNoteTest, AThreadCanSendOnceThereIsMemory) {
   EXPECT_LT(n, 20);
 }
 
-// A connection for which there is no memory is closed, whichever loop accepts it, and counts for none.
+// A connection for which there is no memory is closed, whichever loop accepts it, and counts for none, nor for a limit.
 TEST_P(LostNoteTest, AnAcceptWithoutMemoryKeepsTheBalance) {
   std::mutex mutex;
   std::vector<int> per_loop(static_cast<std::size_t>(loops()));
   Counter opened;
   Counter closed;
+  const auto n = static_cast<std::size_t>(loops());
+  const std::size_t most = n + 30;
   Events handlers = events();
   handlers.load_balance = LoadBalance::LeastConnections;
+  handlers.max_connections = handlers.max_per_ip = static_cast<int>(most);
   handlers.opened = [&](Conn& conn, Output& out, Options&) {
     {
       const Untouched mine;
@@ -450,7 +453,6 @@ TEST_P(LostNoteTest, AnAcceptWithoutMemoryKeepsTheBalance) {
   };
   TestServer server(handlers, address());
   std::vector<Client> clients;
-  const auto n = static_cast<std::size_t>(loops());
   for (std::size_t i = 0; i < n; ++i) {
     clients.push_back(server.connect());
     clients.back().send_all("=");
@@ -472,8 +474,14 @@ TEST_P(LostNoteTest, AnAcceptWithoutMemoryKeepsTheBalance) {
     clients.push_back(server.connect());
     EXPECT_EQ(clients.back().receive(1), "+");
   }
-  const std::lock_guard lock(mutex);
-  for (const int count : per_loop) EXPECT_EQ(count, 3);
+  {
+    const std::lock_guard lock(mutex);
+    for (const int count : per_loop) EXPECT_EQ(count, 3);
+  }
+  while (clients.size() != most) {
+    clients.push_back(server.connect());
+    EXPECT_EQ(clients.back().receive(1), "+");
+  }
 }
 
 }  // namespace
