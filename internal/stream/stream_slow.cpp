@@ -40,10 +40,11 @@ Stream::Step Stream::ready() {
   return Step::kWait;
 }
 
-// It was reported although it is not to be read. If it was not paused just now, its socket has failed or is shut down
-// both ways.
+// It was reported although it is not to be read: as it was paused just now, or its socket has failed or is shut down
+// both ways. What was reported may be from before it was watched for failure alone.
 Stream::Step Stream::hung_up() {
   if (state_.interest != Interest::kFailure) return update_interest();
+  if (!transport_.has_hung_up()) return Step::kWait;
   if (const int err = transport_.take_error(); err != 0) {
     fail(connection_error(*this, "read", {err, std::system_category()}));
     return Step::kSalvage;
