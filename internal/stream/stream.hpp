@@ -124,6 +124,7 @@ class Stream final : public Pollable,
   Step run_one(Step step);
   Step opened();
   Step write();
+  Step write_pending(bool& progressed);
   Step action();
   Step salvage();
   Step close_now();

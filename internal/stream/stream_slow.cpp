@@ -23,12 +23,12 @@ Error connection_error(const Endpoint& endpoint, std::string_view call, std::err
 Stream::Step Stream::ready() {
   switch (state_.stage) {
     case Stage::kOpen:
-      if (has_pending()) return Step::kWrite;
-      if (is_closing()) return Step::kAction;  // close() was called, and its note is still to come
-      // What other threads have asked by now, with a note that is still to come, comes before what `data` answers.
+      if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // the note of close() may be still to come
+      // What other threads have asked by now, with a note that is still to come, comes before what a callback answers.
       if (has_requests()) put_requests_first();
       if (!is_open()) return Step::kWait;
-      if (has_pending() || is_closing()) return next_step_slow();
+      if (is_closing()) return next_step_slow();
+      if (has_pending()) return Step::kWrite;
       return may_read() ? Step::kRead : hung_up();
     case Stage::kLingering:
       return Step::kLinger;
@@ -61,7 +61,7 @@ Stream::Step Stream::hung_up() {
 // read(2) returned end of file or an error.
 Stream::Step Stream::read_nothing(ssize_t n) {
   if (n < 0 && errno == EINTR) return Step::kRead;
-  if (n < 0 && sys::would_block(errno)) return Step::kWait;
+  if (n < 0 && sys::would_block(errno)) return next_step();
   if (n == 0) return take_end_of_input();
   peer_gone_ = true;
   fail(connection_error(*this, "read", sys::last_error()));
