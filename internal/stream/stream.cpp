@@ -42,6 +42,8 @@ Stream::Step Stream::run_one(Step step) {
       return deliver(host_, {});
     case Step::kFunction:
       return function();
+    case Step::kTry:
+      return try_to_write();
     case Step::kCongested:
       return congested();
     case Step::kDrained:
@@ -143,6 +145,7 @@ Stream::Step Stream::write_pending(bool& progressed) {
     left -= std::min(left, written);
   }
   if (progressed) output_progressed();
+  extras_->tried = true;
   if (output.empty()) drop_pending();
   return Step::kWait;
 }

@@ -105,6 +105,7 @@ class Stream final : public Pollable,
     kWake,
     kFunction,
     kWrite,
+    kTry,
     kCongested,
     kDrained,
     kEnded,
@@ -167,6 +168,7 @@ class Stream final : public Pollable,
 
   // stream_flow.cpp: how much waits, and who may go on
   Step flow_step();
+  Step try_to_write();
   Step congested();
   Step drained();
   Step ended();

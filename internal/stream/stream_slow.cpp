@@ -200,7 +200,10 @@ Stream::Step Stream::keep_remainder(ssize_t written) {
   }
   const std::size_t done = written < 0 ? 0 : static_cast<std::size_t>(written);
   pending_bytes_.remove(done);
-  if (done != out.size()) pending().append(out, done);
+  if (done != out.size()) {
+    pending().append(out, done);
+    extras_->tried = true;
+  }
   out.clear();
   output_progressed();
   return Step::kWait;
