@@ -23,7 +23,7 @@ Error connection_error(const Endpoint& endpoint, std::string_view call, std::err
 Stream::Step Stream::ready() {
   switch (state_.stage) {
     case Stage::kOpen:
-      if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // the note of close() may be still to come
+      if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // its note may be still to come
       // What other threads have asked by now, with a note that is still to come, comes before what a callback answers.
       if (has_requests()) put_requests_first();
       if (!is_open()) return Step::kWait;
