@@ -179,6 +179,7 @@ class Stream final : public Pollable,
   // stream_timeouts.cpp
   StreamTimeouts& timeouts();
   void apply_timeouts(const Options& options);
+  void note_progress() noexcept;
   void output_progressed() noexcept;
   void look_at_acknowledgements(TimePoint now) noexcept;
   void arm_timeouts() noexcept;

@@ -82,6 +82,11 @@ class StreamHost {
   std::array<char, 16 * 1024> discarded_;  // where input goes that nobody reads
 };
 
+// Something moves in this turn.
+inline void Stream::note_progress() noexcept {
+  if (timeouts_ != nullptr) timeouts_->progress = host_.loop_.turn_time();
+}
+
 // Calls a user's function as `data` is called.
 template <class Callback>
 Stream::Step Stream::call(Callback callback) {

@@ -68,7 +68,7 @@ Stream::Step Stream::read_nothing(ssize_t n) {
 }
 
 Stream::Step Stream::take_end_of_input() {
-  if (timeouts_ != nullptr) timeouts_->progress = host_.loop_.turn_time();
+  note_progress();
   input_over_ = true;
   if (half_open_ && !is_closing()) return Step::kEnded;
   peer_gone_ = true;
