@@ -128,6 +128,8 @@ void Stream::watch_close() {
 
 void Stream::on_timeout(TimePoint now) noexcept {
   EVIO_ASSERT(is_open());
+  timeouts_->progress = host_.loop_.end_of_turn(timeouts_->progress);
+  extras_->output_progress = host_.loop_.end_of_turn(extras_->output_progress);
   if (has_pending() || write_waits_) look_at_acknowledgements(now);
   const auto over = [now](TimePoint since, nanoseconds limit) {
     return limit.count() > 0 && after(since, limit) <= now;
