@@ -157,6 +157,10 @@ bool Stream::moved_meanwhile() noexcept {
 }
 
 Stream::Step Stream::time_out(Timeout what) {
+  // What others have sent meanwhile leaves before what the callback adds.
+  if (has_requests()) put_requests_first();
+  if (!is_open()) return Step::kWait;
+  if (is_closing()) return next_step_slow();
   host_.figures_.timers.add(1);
   if (!host_.events_.timeout) {
     end_by_timeout(what);
