@@ -89,7 +89,11 @@ Stream::Step Stream::reset() {
   drop_pending();
   peer_gone_ = true;
   if (!std::exchange(reset_, true)) host_.figures_.aborted.add(1);
-  if (!is_unix()) transport_.reset_on_close();
+  if (is_unix()) {
+    discard_input();  // which would make close(2) fail the peer, which is to see the end
+  } else {
+    transport_.reset_on_close();
+  }
   return Step::kClose;
 }
 

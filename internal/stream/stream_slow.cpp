@@ -23,6 +23,7 @@ Error connection_error(const Endpoint& endpoint, std::string_view call, std::err
 Stream::Step Stream::ready() {
   switch (state_.stage) {
     case Stage::kOpen:
+      if ((state_.output & kAborted) != 0) return reset();
       if (has_pending()) return Step::kWrite;
       if (is_closing()) return Step::kAction;  // close() was called, and its note is still to come
       // What other threads have asked by now, with a note that is still to come, comes before what `data` answers.
