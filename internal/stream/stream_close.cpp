@@ -41,7 +41,8 @@ void Stream::end_of_input() noexcept {
 
 void Stream::finish() noexcept {
   if (!has_pending()) return run(Step::kAction);
-  if (take_last_wake()) run(Step::kWake);
+  if (take_last_wake()) return run(Step::kWake);
+  run(Step::kWrite);  // from now on it is watched as a connection that closes
 }
 
 void Stream::abandon() noexcept {
