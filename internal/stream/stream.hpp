@@ -318,7 +318,7 @@ class Stream final : public Pollable,
   bool write_waits_ = false;  // output is pending or may be unacknowledged, and there is a write_timeout
   std::atomic<Abort> abort_{Abort::kNone};
   Transport transport_;
-  int unacknowledged_ = 0;  // at the last look, while it lingers
+  int unacknowledged_ = 0;  // at the last look, while it lingers: most have acknowledged everything when it begins
   std::uint32_t looks_without_progress_ = 0;
   Outbox::Chain sent_;  // in the host's outbox
   Requests requests_;
