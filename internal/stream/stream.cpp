@@ -37,9 +37,10 @@ Stream::Step Stream::run_one(Step step) {
     case Step::kAction:
       return action();
     case Step::kRead:
+      note_progress();
       return read(host_);
     case Step::kWake:
-      return deliver(host_, {});
+      return call([this] { return host_.call_data(handle(), {}); });
     case Step::kFunction:
       return function();
     case Step::kTry:

@@ -182,6 +182,7 @@ class Stream final : public Pollable,
   // stream_timeouts.cpp
   StreamTimeouts& timeouts();
   void apply_timeouts(const Options& options);
+  void note_progress() noexcept;
   void output_progressed() noexcept;
   void look_at_acknowledgements(TimePoint now) noexcept;
   void arm_timeouts() noexcept;
@@ -320,7 +321,7 @@ class Stream final : public Pollable,
   bool write_waits_ = false;  // output is pending or may be unacknowledged, and there is a write_timeout
   std::atomic<Abort> abort_{Abort::kNone};
   Transport transport_;
-  int unacknowledged_ = 0;  // at the last look, while it lingers
+  int unacknowledged_ = 0;  // at the last look, while it lingers: most have acknowledged everything when it begins
   std::uint32_t looks_without_progress_ = 0;
   Outbox::Chain sent_;  // in the host's outbox
   Requests requests_;

@@ -41,7 +41,8 @@ void Stream::end_of_input() noexcept {
 
 void Stream::finish() noexcept {
   if (!has_pending()) return run(Step::kAction);
-  if (take_last_wake()) run(Step::kWake);
+  if (take_last_wake()) return run(Step::kWake);
+  run(Step::kWrite);  // from now on it is watched as a connection that closes
 }
 
 void Stream::abandon() noexcept {
@@ -89,7 +90,11 @@ Stream::Step Stream::reset() {
   drop_pending();
   peer_gone_ = true;
   if (!std::exchange(reset_, true)) host_.figures_.aborted.add(1);
-  if (!is_unix()) transport_.reset_on_close();
+  if (is_unix()) {
+    discard_input();  // which would make close(2) fail the peer, which is to see the end
+  } else {
+    transport_.reset_on_close();
+  }
   return Step::kClose;
 }
 
@@ -169,17 +174,18 @@ Stream::Step Stream::linger() {
 }
 
 // As long as the peer has not acknowledged everything, and goes on acknowledging, it gets more time: closing the socket
-// now could destroy what it has not received yet. One that has acknowledged nothing for close_timeout is gone, or does
-// not read: it is reset.
+// now could destroy what it has not received yet. Once it has, it gets a second. One that has acknowledged nothing for
+// close_timeout is gone, or does not read: it is reset.
 bool Stream::linger_expired(TimePoint next) noexcept {
   const int left = unacknowledged();
+  const int before = std::exchange(unacknowledged_, left);
+  looks_without_progress_ = left == before ? looks_without_progress_ + 1 : left == 0 ? 1 : 0;
+  const std::uint32_t most = left != 0 ? host_.linger_looks_ : host_.discard_looks_;
+  if (most == 0 || looks_without_progress_ < most) {
+    linger_until_ = next;
+    return false;
+  }
   if (left != 0) {
-    looks_without_progress_ = left == unacknowledged_ ? looks_without_progress_ + 1 : 0;
-    unacknowledged_ = left;
-    if (host_.linger_looks_ == 0 || looks_without_progress_ != host_.linger_looks_) {
-      linger_until_ = next;
-      return false;
-    }
     host_.figures_.aborted.add(1);
     transport_.reset_on_close();
   }

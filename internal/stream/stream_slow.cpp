@@ -23,6 +23,7 @@ Error connection_error(const Endpoint& endpoint, std::string_view call, std::err
 Stream::Step Stream::ready() {
   switch (state_.stage) {
     case Stage::kOpen:
+      if ((state_.output & kAborted) != 0) return reset();
       if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // its note may be still to come
       // What other threads have asked by now, with a note that is still to come, comes before what a callback answers.
       if (has_requests()) put_requests_first();
@@ -69,7 +70,7 @@ Stream::Step Stream::read_nothing(ssize_t n) {
 }
 
 Stream::Step Stream::take_end_of_input() {
-  if (timeouts_ != nullptr) timeouts_->progress = host_.loop_.turn_time();
+  note_progress();
   input_over_ = true;
   if (half_open_ && !is_closing()) return Step::kEnded;
   peer_gone_ = true;

@@ -90,9 +90,10 @@ class AllocationFailureTest : public ModeTest {
       may_fail = true;
       return Action::None;
     };
-    handlers.opened = [this](Conn& conn, Output& out, Options&) {
+    handlers.opened = [this](Conn& conn, Output& out, Options& opts) {
       const Untouched mine;
       const std::lock_guard lock(mutex_);
+      if (conns_.size() % 2 == 1) opts.idle_timeout = opts.write_timeout = kLong;  // not the bystander's
       conns_.push_back(conn);
       opened_.add();
       out = "+";
@@ -117,10 +118,17 @@ class AllocationFailureTest : public ModeTest {
   }
 
   Action hear(Conn& conn, const Bytes& in, Output& out) {
-    if (in == "large") out.append(large_);        // shared
+    if (in == "large") out.append(large_);  // shared
+    if (in == "large close") {
+      out.append(large_);
+      return Action::Close;  // while it waits
+    }
     if (in == "text") out.append(large_.view());  // copied: by the library, in its buffer
     if (in == "wake") conn.wake();
     if (in == "send") conn.send(large_);
+    if (in == "expire") conn.expires_after(kLong);
+    if (in == "expired") conn.expires_after(std::chrono::nanoseconds(1));
+    if (in == "abort") conn.abort();
     if (in == "close") return Action::Close;
     if (in == "detach") return Action::Detach;
     const Untouched mine;
@@ -137,7 +145,8 @@ class AllocationFailureTest : public ModeTest {
 
   // Everything there is to allocate for. What the clients get depends on what fails.
   void exercise(const TestServer& server) {
-    static constexpr std::array kWhat{"large", "text", "wake", "send", "close", "detach", "throw", "keep", ""};
+    static constexpr std::array kWhat{"large", "text",   "wake",    "send",  "close",       "detach", "throw",
+                                      "keep",  "expire", "expired", "abort", "large close", ""};
     std::vector<Client> clients;
     while (clients.size() < kWhat.size()) clients.emplace_back(server.addr(), kSmall);
     for (std::size_t i = 0; i < clients.size(); ++i) {
@@ -153,7 +162,9 @@ class AllocationFailureTest : public ModeTest {
     for (const Conn& conn : conns) {
       conn.wake();
       conn.send(large_);
+      conn.expires_after(kLong);
     }
+    if (!conns.empty()) conns.back().abort();
     for (Client& client : clients) {
       client.shutdown_write();
       client.receive_all();
@@ -193,6 +204,7 @@ class AllocationFailureTest : public ModeTest {
   }
 
   static constexpr Client::Tuning kSmall{.receive_buffer = 65'536};
+  static constexpr std::chrono::hours kLong{1};
   const Bytes large_{pattern(400'000)};
   std::mutex mutex_;
   std::vector<Conn> conns_;
