@@ -76,7 +76,7 @@ void TimedTask::on_request() noexcept {
 void TimedTask::on_timer(TimePoint) noexcept {
   const RefPtr<TimedTask> self = unlink();
   if (leave_waiting(State::kEnded) && list() != nullptr) {
-    loop_.figures().timers.add(1);
+    loop().figures().timers.add(1);
     call();
   }
   drop();

@@ -124,7 +124,7 @@ void Stream::apply(const Options& options) {
 Stream::Step Stream::write() {
   bool progressed = false;
   if (const Step failed = write_pending(progressed); failed != Step::kWait) return failed;
-  if (read_while_pending_ && may_read() && !is_closing()) return Step::kRead;
+  if (read_while_pending_ && may_read() && !is_closing()) return begin_read();
   if (!progressed && is_closing()) return discard_behind_close();
   return next_step();
 }

@@ -145,6 +145,7 @@ class Stream final : public Pollable,
   // stream_slow.cpp: where it leaves that path
   Step ready();
   Step first_step() noexcept;
+  Step begin_read() noexcept;
   Step hung_up();
   Step take_end_of_input();
   Step discard_behind_close();
