@@ -36,6 +36,7 @@ void Loop::run(LoopHandler& handler) noexcept {
   handler.on_end();
   reap();
   queue_.leave_thread();
+  queue_.close();  // here: functions that come too late are destroyed on this thread, too
 }
 
 void Loop::turn() noexcept {

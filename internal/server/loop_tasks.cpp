@@ -41,12 +41,14 @@ class LoopTasks::Timed final : public TimedTask, public Recycled<Timed> {
 };
 
 bool LoopTasks::post(LoopTasks& tasks, NoteQueue& queue, std::unique_ptr<LoopTask> task) noexcept {
+  if (queue.refuses_functions()) return false;
   auto* const posted = new (std::nothrow) Posted(tasks, std::move(task));
   return posted != nullptr && queue.post({Note::Kind::kRequest, RefPtr<NoteTarget>(posted)});
 }
 
 RefPtr<TimedTask> LoopTasks::post_after(LoopTasks& tasks, const RefPtr<NoteQueue>& queue,
                                         std::chrono::nanoseconds delay, std::unique_ptr<LoopTask> task) noexcept try {
+  if (queue->refuses_functions()) return {};
   RefPtr<TimedTask> timed(new Timed(tasks, queue, time_after(delay), std::move(task)));
   if (!TimedTask::post(timed)) return {};
   return timed;

@@ -72,6 +72,7 @@ void Worker::on_stopping() noexcept {
 // The first loop to come here refuses newcomers for all; the last one closes the listening sockets.
 void Worker::on_shutdown() noexcept {
   loop_.timers().disarm(tick_timer_);
+  loop_.queue()->refuse_functions();
   listeners_.refuse_newcomers();
   for (const auto& acceptor : acceptors_) acceptor->stop();
   listeners_.leave();
