@@ -28,12 +28,13 @@ class LoopTasks::Posted final : public NoteTarget {
 class LoopTasks::Timed final : public TimedTask, public Recycled<Timed> {
  public:
   Timed(LoopTasks& tasks, RefPtr<NoteQueue> queue, TimePoint due, std::unique_ptr<LoopTask> task) noexcept
-      : TimedTask(tasks.loop_, std::move(queue), due), tasks_(tasks), task_(std::move(task)) {}
+      : TimedTask(std::move(queue), due), tasks_(tasks), task_(std::move(task)) {}
 
  private:
   void call() noexcept override { tasks_.call(*task_); }
   void drop() noexcept override { task_.reset(); }
   TimedTasks* list() noexcept override { return tasks_.ended_ ? nullptr : &tasks_.timed_; }
+  Loop& loop() noexcept override { return tasks_.loop_; }
 
   LoopTasks& tasks_;
   std::unique_ptr<LoopTask> task_;

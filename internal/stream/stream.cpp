@@ -43,6 +43,8 @@ Stream::Step Stream::run_one(Step step) {
       return call([this] { return host_.call_data(handle(), {}); });
     case Step::kFunction:
       return function();
+    case Step::kTry:
+      return try_to_write();
     case Step::kCongested:
       return congested();
     case Step::kDrained:
@@ -117,12 +119,21 @@ void Stream::apply(const Options& options) {
   sys::setsockopt(transport_.fd(), IPPROTO_TCP, TCP_KEEPINTVL, period);
 }
 
-// Continues with what is pending.
+// Continues with what is pending. It may have been reported for the sake of its input, and is read even if this has
+// written some: a peer that always takes some must not keep its own input waiting.
 Stream::Step Stream::write() {
+  bool progressed = false;
+  if (const Step failed = write_pending(progressed); failed != Step::kWait) return failed;
+  if (read_while_pending_ && may_read() && !is_closing()) return begin_read();
+  if (!progressed && is_closing()) return discard_behind_close();
+  return next_step();
+}
+
+// kWait, unless it has failed.
+Stream::Step Stream::write_pending(bool& progressed) {
   EVIO_ASSERT(is_open() && has_pending());
   OutputQueue& output = *extras_->output;
   std::size_t left = OutputQueue::kWriteBudget;
-  bool progressed = false;
   while (!output.empty() && left != 0) {
     OutputQueue::Batch batch;
     output.gather(batch);
@@ -137,14 +148,9 @@ Stream::Step Stream::write() {
     left -= std::min(left, written);
   }
   if (progressed) output_progressed();
-  if (output.empty()) {
-    drop_pending();
-    return next_step();
-  }
-  // It was reported for the sake of its input, then.
-  if (!progressed && is_closing()) return discard_behind_close();
-  if (!progressed && read_while_pending_ && may_read()) return Step::kRead;
-  return next_step_slow();
+  extras_->tried = true;
+  if (output.empty()) drop_pending();
+  return Step::kWait;
 }
 
 // All output is handed over: Close or Detach is next. What was asked before goes first, and a wake from before the end

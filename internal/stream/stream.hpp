@@ -105,6 +105,7 @@ class Stream final : public Pollable,
     kWake,
     kFunction,
     kWrite,
+    kTry,
     kCongested,
     kDrained,
     kEnded,
@@ -124,6 +125,7 @@ class Stream final : public Pollable,
   Step run_one(Step step);
   Step opened();
   Step write();
+  Step write_pending(bool& progressed);
   Step action();
   Step salvage();
   Step close_now();
@@ -143,6 +145,7 @@ class Stream final : public Pollable,
   // stream_slow.cpp: where it leaves that path
   Step ready();
   Step first_step() noexcept;
+  Step begin_read() noexcept;
   Step hung_up();
   Step take_end_of_input();
   Step discard_behind_close();
@@ -169,6 +172,7 @@ class Stream final : public Pollable,
 
   // stream_flow.cpp: how much waits, and who may go on
   Step flow_step();
+  Step try_to_write();
   Step congested();
   Step drained();
   Step ended();

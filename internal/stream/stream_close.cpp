@@ -146,6 +146,7 @@ Stream::Step Stream::detach() {
   enter(Stage::kEnded);
   end_timeouts();
   unregister();
+  if ((state_.output & kEnding) != 0) end_output_now();  // who gets the socket finds it as it was asked for
   DetachedConn socket(transport_.detach());
   host_.current_ = this;
   host_.call_guarded([&] { return host_.events_.detached(handle(), std::move(socket)); });

@@ -12,7 +12,7 @@ namespace evio::internal {
 class Stream::Timed final : public TimedTask, public Recycled<Timed> {
  public:
   Timed(Stream& stream, TimePoint due, std::unique_ptr<ConnTask> task) noexcept
-      : TimedTask(stream.host_.loop_, RefPtr<NoteQueue>(stream.host_.queue()), due), task_(std::move(task)) {
+      : TimedTask(stream.shared_queue(), due), task_(std::move(task)) {
     stream.retain();
     stream_ = RefPtr<Stream>(&stream);
   }
@@ -23,6 +23,7 @@ class Stream::Timed final : public TimedTask, public Recycled<Timed> {
   TimedTasks* list() noexcept override {
     return stream_->is_open() && !stream_->is_closing() && stream_->has_extras() ? &stream_->extras_->timed : nullptr;
   }
+  Loop& loop() noexcept override { return stream_->host_.loop_; }
 
   RefPtr<Stream> stream_;
   std::unique_ptr<ConnTask> task_;

@@ -24,13 +24,13 @@ Stream::Step Stream::ready() {
   switch (state_.stage) {
     case Stage::kOpen:
       if ((state_.output & kAborted) != 0) return reset();
-      if (has_pending()) return Step::kWrite;
-      if (is_closing()) return Step::kAction;  // close() was called, and its note is still to come
-      // What other threads have asked by now, with a note that is still to come, comes before what `data` answers.
+      if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // its note may be still to come
+      // What other threads have asked by now, with a note that is still to come, comes before what a callback answers.
       if (has_requests()) put_requests_first();
       if (!is_open()) return Step::kWait;
-      if (has_pending() || is_closing()) return next_step_slow();
-      return may_read() ? Step::kRead : hung_up();
+      if (is_closing()) return next_step_slow();
+      if (has_pending()) return Step::kWrite;
+      return may_read() ? begin_read() : hung_up();
     case Stage::kLingering:
       return Step::kLinger;
     case Stage::kAccepted:
@@ -41,10 +41,16 @@ Stream::Step Stream::ready() {
   return Step::kWait;
 }
 
-// It was reported although it is not to be read. If it was not paused just now, its socket has failed or is shut down
-// both ways.
+Stream::Step Stream::begin_read() noexcept {
+  if (timeouts_ != nullptr) timeouts_->progress = host_.loop_.turn_time();
+  return Step::kRead;
+}
+
+// It was reported although it is not to be read: as it was paused just now, or its socket has failed or is shut down
+// both ways. What was reported may be from before it was watched for failure alone.
 Stream::Step Stream::hung_up() {
   if (state_.interest != Interest::kFailure) return update_interest();
+  if (!transport_.has_hung_up()) return Step::kWait;
   if (const int err = transport_.take_error(); err != 0) {
     fail(connection_error(*this, "read", {err, std::system_category()}));
     return Step::kSalvage;
@@ -61,7 +67,7 @@ Stream::Step Stream::hung_up() {
 // read(2) returned end of file or an error.
 Stream::Step Stream::read_nothing(ssize_t n) {
   if (n < 0 && errno == EINTR) return Step::kRead;
-  if (n < 0 && sys::would_block(errno)) return Step::kWait;
+  if (n < 0 && sys::would_block(errno)) return next_step();
   if (n == 0) return take_end_of_input();
   peer_gone_ = true;
   fail(connection_error(*this, "read", sys::last_error()));
@@ -173,6 +179,7 @@ Stream::Step Stream::transmit_request() {
   wrote_sent(text.size());
   BlockPool::Returned returned(queue().blocks());
   requested_.pop()->recycle(returned);
+  bring_up_requests();
   state_.output &= kTimeouts;
   return Step::kWait;
 }
@@ -211,7 +218,10 @@ Stream::Step Stream::keep_remainder(ssize_t written) {
   }
   const std::size_t done = written < 0 ? 0 : static_cast<std::size_t>(written);
   pending_bytes_.remove(done);
-  if (done != out.size()) keep_pending(done);
+  if (done != out.size()) {
+    keep_pending(done);
+    extras_->tried = true;
+  }
   out.clear();
   output_progressed();
   return Step::kWait;

@@ -42,6 +42,11 @@ class Transport {
   /// taken is with its peer.
   int unacknowledged() const noexcept { return queue_length(SIOCOUTQ); }
 
+  /// Whether it has failed or is shut down both ways: what a poller reports whatever it is watched for.
+  bool has_hung_up() const noexcept {
+    pollfd state{fd_.get(), 0, 0};
+    return sys::poll(&state, 1, 0) == 1;
+  }
   /// What the socket has failed with; 0: nothing (SO_ERROR, socket(7)).
   int take_error() noexcept { return sys::take_error(fd_.get()); }
 
