@@ -46,19 +46,13 @@ Stream::Step Stream::run_one(Step step) {
     case Step::kTry:
       return try_to_write();
     case Step::kCongested:
-      return congested();
     case Step::kDrained:
-      return drained();
     case Step::kEnded:
-      return ended();
     case Step::kIdleTimeout:
-      return time_out(Timeout::Idle);
     case Step::kWriteTimeout:
-      return time_out(Timeout::Write);
     case Step::kDeadline:
-      return time_out(Timeout::Deadline);
     case Step::kCloseTimeout:
-      return time_out_close();
+      return tell(step);
     case Step::kSalvage:
       return salvage();
     case Step::kClose:
@@ -71,6 +65,26 @@ Stream::Step Stream::run_one(Step step) {
       break;
   }
   return Step::kWait;
+}
+
+// What the connection is told of beside its input: flow, the peer's end, time.
+Stream::Step Stream::tell(Step step) {
+  switch (step) {
+    case Step::kCongested:
+      return congested();
+    case Step::kDrained:
+      return drained();
+    case Step::kEnded:
+      return ended();
+    case Step::kIdleTimeout:
+      return time_out(Timeout::Idle);
+    case Step::kWriteTimeout:
+      return time_out(Timeout::Write);
+    case Step::kDeadline:
+      return time_out(Timeout::Deadline);
+    default:
+      return time_out_close();
+  }
 }
 
 void Stream::on_adopt(RefPtr<NoteTarget> self) noexcept {
@@ -124,7 +138,7 @@ void Stream::apply(const Options& options) {
 Stream::Step Stream::write() {
   bool progressed = false;
   if (const Step failed = write_pending(progressed); failed != Step::kWait) return failed;
-  if (read_while_pending_ && may_read() && !is_closing()) return begin_read();
+  if (read_while_pending_ && may_read() && !is_closing()) return Step::kRead;
   if (!progressed && is_closing()) return discard_behind_close();
   return next_step();
 }

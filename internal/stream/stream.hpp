@@ -123,6 +123,7 @@ class Stream final : public Pollable,
   // stream.cpp: the states
   [[gnu::noinline]] void run(Step step) noexcept;
   Step run_one(Step step);
+  Step tell(Step step);
   Step opened();
   Step write();
   Step write_pending(bool& progressed);
@@ -145,7 +146,6 @@ class Stream final : public Pollable,
   // stream_slow.cpp: where it leaves that path
   Step ready();
   Step first_step() noexcept;
-  Step begin_read() noexcept;
   Step hung_up();
   Step take_end_of_input();
   Step discard_behind_close();

@@ -30,7 +30,7 @@ Stream::Step Stream::ready() {
       if (!is_open()) return Step::kWait;
       if (is_closing()) return next_step_slow();
       if (has_pending()) return Step::kWrite;
-      return may_read() ? begin_read() : hung_up();
+      return may_read() ? Step::kRead : hung_up();
     case Stage::kLingering:
       return Step::kLinger;
     case Stage::kAccepted:
@@ -39,11 +39,6 @@ Stream::Step Stream::ready() {
       break;  // earlier in this turn
   }
   return Step::kWait;
-}
-
-Stream::Step Stream::begin_read() noexcept {
-  if (timeouts_ != nullptr) timeouts_->progress = host_.loop_.turn_time();
-  return Step::kRead;
 }
 
 // It was reported although it is not to be read: as it was paused just now, or its socket has failed or is shut down
