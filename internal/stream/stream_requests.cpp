@@ -123,7 +123,12 @@ bool Stream::add_own(Request* request) noexcept {
   RequestList one;
   one.add(request);
   if (is_closing()) return false;
+  if (requests_.woken()) take_requests();
   if (requests_.has_requests()) append_requests(requests_.take_requests());
+  if (wake_due_) {  // it follows the data call of a wake that was called before it
+    request->after_wake = true;
+    wakes_forgotten_ = false;
+  }
   append_requests(std::move(one));
   continue_next_turn();
   return true;
@@ -248,6 +253,7 @@ bool Stream::take_requests() noexcept {
   Requests::Taken taken = requests_.take();
   if (taken.woken) {
     requested_.forget_wakes();  // those that are left were behind an earlier one
+    if (extras_ != nullptr) extras_->behind.forget_wakes();
     wakes_forgotten_ = false;
   }
   if (!taken.list.empty()) append_requests(std::move(taken.list));
