@@ -31,6 +31,7 @@ void Loop::run(LoopHandler& handler) noexcept {
 
 void Loop::turn() noexcept {
   const Ready ready = poller_->wait(time_to_wait());
+  ++turns_;
   if (!timers_.empty()) turn_time_ = Clock::now();
   for (Pollable* listener : ready.listeners) listener->on_ready();
   // Notes come before the connections: what was sent before a peer's next request leaves before the answer to it.

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 
 #include "internal/base/intrusive_list.hpp"
@@ -65,6 +66,8 @@ class Loop {
   void release_later(RefPtr<TimedTask> cancelled) noexcept;
   /// When the turn under way began, if a timer was armed then.
   TimePoint turn_time() const noexcept { return turn_time_; }
+  /// Changes with every turn.
+  std::uint16_t turns() const noexcept { return turns_; }
   /// Handles all notes there are. True when there were some.
   bool handle_notes() noexcept;
 
@@ -92,6 +95,7 @@ class Loop {
   TimePoint turn_time_{};
   std::array<Note, 256> notes_;  // as many as a turn takes
   std::vector<Note> local_notes_;
+  std::uint16_t turns_ = 0;
   bool more_notes_ = false;  // the last handle_notes() has left some
   bool has_work_ = false;    // the next turn must not sleep
   bool stopping_ = false;

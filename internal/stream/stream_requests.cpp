@@ -204,6 +204,8 @@ void Stream::on_flush() noexcept {
 
 void Stream::on_continue() noexcept {
   continues_ = false;
+  functions_left_ = kFunctionsAtOnce;  // a loop that shuts down comes here more than once a turn
+  functions_turn_ = host_.loop_.turns();
   on_request();
 }
 
@@ -241,7 +243,7 @@ void Stream::send_requested() noexcept {
 // Sends, and calls functions, in order: up to a wake that is due before them.
 void Stream::serve_requests() noexcept {
   send_requested();
-  for (int left = kFunctionsAtOnce; left != 0 && is_open() && may_call_function(); --left) {
+  while (is_open() && may_call_function() && may_call_more()) {
     run(Step::kFunction);
     send_requested();
   }
@@ -294,8 +296,18 @@ bool Stream::waits_for_wake(const Request& request) const noexcept {
   return wake_due_ && request.after_wake && !is_closing();
 }
 
+// So many a turn, whatever leads to them. A turn that is taken for an old one only calls fewer.
+bool Stream::may_call_more() noexcept {
+  if (functions_turn_ != host_.loop_.turns()) {
+    functions_turn_ = host_.loop_.turns();
+    functions_left_ = kFunctionsAtOnce;
+  }
+  return functions_left_ != 0;
+}
+
 // Calls the function that is next, or does what else was asked.
 Stream::Step Stream::function() {
+  --functions_left_;
   Request::What what;
   {
     BlockPool::Returned returned(queue().blocks());
@@ -334,9 +346,9 @@ void Stream::continue_next_turn() noexcept {
 // Before a data call: what it returns leaves after what other threads have asked, up to the wake that is due.
 void Stream::put_requests_first() noexcept {
   take_requests();
-  for (int left = kFunctionsAtOnce; left != 0 && holds_function(); --left) {
+  while (holds_function()) {
     send_requested();
-    if (!is_open() || !may_call_function()) return;
+    if (!is_open() || !may_call_function() || !may_call_more()) return;
     run(Step::kFunction);
     if (!is_open() || is_closing()) return;
   }
