@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 
 #include "internal/base/intrusive_list.hpp"
@@ -73,6 +74,8 @@ class Loop {
   TimePoint turn_time() noexcept { return knows_turn_time_ ? turn_time_ : late_turn_time(); }
   /// When the turn ended that began at that time. The same time of one that was short, is long past, or is under way.
   TimePoint end_of_turn(TimePoint began) const noexcept;
+  /// Changes with every turn.
+  std::uint16_t turns() const noexcept { return static_cast<std::uint16_t>(figures_.turns.value()); }
   /// Handles all notes there are. True when there were some.
   bool handle_notes() noexcept;
 

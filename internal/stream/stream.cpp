@@ -175,7 +175,7 @@ Stream::Step Stream::action() {
     if (continues_) return Step::kWait;
     if (requests_.has_requests()) append_requests(requests_.take_requests());
     if (may_call_function()) {
-      if (extras().functions_left-- > 0) return Step::kFunction;
+      if (may_call_more()) return Step::kFunction;
       continue_next_turn();
       return Step::kWait;
     }

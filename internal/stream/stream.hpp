@@ -240,6 +240,7 @@ class Stream final : public Pollable,
   bool may_call_function() const noexcept;
   bool waits_for_wake(const Request& request) const noexcept;
   bool holds_function() noexcept;
+  bool may_call_more() noexcept;
   Step function();
   void put_sent_first();
   [[gnu::noinline]] void move_requested_output(Output& out, int most);
@@ -322,6 +323,8 @@ class Stream final : public Pollable,
   bool write_waits_ = false;  // output is pending or may be unacknowledged, and there is a write_timeout
   std::atomic<Abort> abort_{Abort::kNone};
   Transport transport_;
+  std::uint8_t functions_left_ = 0;   // that may be called
+  std::uint16_t functions_turn_ = 0;  // in this turn
   int unacknowledged_ = 0;  // at the last look, while it lingers: most have acknowledged everything when it begins
   std::uint32_t looks_without_progress_ = 0;
   Outbox::Chain sent_;  // in the host's outbox

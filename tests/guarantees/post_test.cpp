@@ -331,9 +331,8 @@ TEST_P(PostTest, BehindAWakeOfTheSameCallbackRunsBehindItsData) {
   serve();
   Client client = connect();
   EXPECT_TRUE(client.send_all("go"));
-  const std::string received = client.receive(5);  // the wakes may be one call
-  EXPECT_EQ(received.substr(0, 4), "o1w2");
-  EXPECT_TRUE(client.is_quiet() || client.receive(1) == "3");
+  const std::string received = client.receive(5);
+  EXPECT_TRUE(received == "o1w23" || received == "o1w2w") << received;  // the wakes may be one call
 }
 
 // Each thread's sends, posts and wakes arrive in its own order, and none is lost.
@@ -793,7 +792,6 @@ TEST_P(ServerPostTest, RunsOnThatLoopsThread) {
   Events events = handlers();
   std::mutex mutex;
   std::vector<std::thread::id> ids(static_cast<std::size_t>(loops()));
-  Counter opened;
   events.load_balance = LoadBalance::RoundRobin;
   events.opened = [&](Conn& conn, Output& out, Options&) {
     const std::lock_guard lock(mutex);
