@@ -18,7 +18,6 @@ constexpr std::size_t kMostLine = 1024;
 constexpr std::size_t kMostPending = 256 * 1024;
 
 // Who is in which room. Lines are sent under the lock, so that all members of a room see them in the same order.
-// Thread-safety: all methods may be called from any thread.
 class Chat {
  public:
   void enter(const evio::Conn& conn) {
@@ -28,12 +27,11 @@ class Chat {
   }
   void leave(const evio::Conn& conn) {
     const std::lock_guard lock(mutex_);
-    const Member gone = members_.extract(conn).mapped();
-    say(gone.room, "* " + gone.nick + " has left");
+    if (const auto gone = members_.extract(conn)) say(gone.mapped().room, "* " + gone.mapped().nick + " has left");
   }
   evio::Action obey(const evio::Conn& conn, std::string_view line) {
     const std::lock_guard lock(mutex_);
-    if (line.ends_with('\r')) line.remove_suffix(1);
+    line = line.substr(0, line.find('\r'));
     if (line == "/quit") return evio::Action::Close;
     if (line.starts_with("/nick ")) {
       rename(conn, std::string(line.substr(6)));
@@ -47,6 +45,7 @@ class Chat {
   void goodbye() {
     const std::lock_guard lock(mutex_);
     for (const auto& [conn, member] : members_) tell(conn, "* the server is going down: goodbye");
+    members_.clear();  // that was the last word
   }
 
  private:
@@ -55,7 +54,8 @@ class Chat {
   };
 
   static void tell(const evio::Conn& conn, const std::string& line) {
-    if (!conn.send(line + "\n")) conn.abort();  // too much waits for him; if he is gone already, this does nothing
+    const bool sent = conn.send(line + "\n");
+    if (!sent && conn.pending() + line.size() >= kMostPending) conn.abort();  // not one that is just closing
   }
   void say(const std::string& room, const std::string& line) {
     for (const auto& [conn, member] : members_) {
@@ -101,7 +101,7 @@ evio::Events events_of(Chat& chat, std::chrono::seconds idle) {
     chat.enter(conn);
     return evio::Action::None;
   };
-  events.closed = [&chat](evio::Conn& conn, const evio::Error&) { return chat.leave(conn), evio::Action::None; };
+  events.closed = [&chat](auto& conn, auto&) { return chat.leave(conn), evio::Action::None; };
   events.data = [&chat](evio::Conn& conn, const evio::Bytes& in, evio::Output&) { return read_lines(chat, conn, in); };
   events.timeout = [](evio::Conn&, evio::Timeout, evio::Output& out) {
     out = "* nothing has happened for too long: goodbye\n";
