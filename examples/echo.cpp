@@ -1,7 +1,9 @@
 // Sends back what it receives, over TCP or UDP.
 
 #include <algorithm>
+#include <chrono>
 #include <evio/evio.hpp>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -19,15 +21,37 @@ std::string_view trim(std::string_view text) {
 // Kept out of the handler, which rarely logs.
 [[gnu::cold]] void log_packet(std::string_view packet) { examples::log(trim(packet)); }
 
+void log_stats(const evio::Server& server) {
+  const evio::Stats stats = server.stats();
+  std::ostringstream line;
+  line << "connections " << stats.connections << ", accepted " << stats.accepted << ", closed " << stats.closed;
+  line << ", aborted " << stats.aborted << ", bytes in " << stats.bytes_read << ", out " << stats.bytes_written;
+  line << ", pending " << stats.pending << ", reads " << stats.reads << ", writes " << stats.writes;
+  line << ", datagrams in " << stats.datagrams_read << ", out " << stats.datagrams_written;
+  line << ", failed " << stats.datagrams_failed << ", turns " << stats.turns;
+  examples::log(line.str());
+}
+
+// Not a tick, which would be there without --stats, too.
+void log_stats_each_second(const evio::Server& server) {
+  server.post_after(0, std::chrono::seconds(1), [server] {
+    log_stats(server);
+    log_stats_each_second(server);
+    return evio::Action::None;
+  });
+}
+
 evio::Error run_echo(int argc, char** argv) {
   examples::Service service{.name = "echo", .port = 5000};
   bool udp = false;
   bool trace = false;
+  bool stats = false;
   examples::Flags flags("echo");
   flags.add("port", service.port, "server port")
       .add("udp", udp, "listen on udp")
       .add("reuseport", service.reuseport, "reuseport (SO_REUSEPORT)")
       .add("trace", trace, "print packets to console")
+      .add("stats", stats, "print figures each second and at the end")
       .add("loops", service.loops, "num loops")
       .add("stdlib", service.stdlib, examples::kStdlibHelp)
       .parse(argc, argv);
@@ -39,7 +63,15 @@ evio::Error run_echo(int argc, char** argv) {
     out = in;
     return evio::Action::None;
   };
-  return examples::serve(std::move(events), service);
+  evio::Server running;
+  events.serving = [&](const evio::Server& server) {
+    running = server;
+    if (stats) log_stats_each_second(server);
+    return evio::Action::None;
+  };
+  const evio::Error err = examples::serve(std::move(events), service);
+  if (stats && !err) log_stats(running);
+  return err;
 }
 
 }  // namespace

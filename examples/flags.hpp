@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cxxopts.hpp>
 #include <map>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -34,6 +35,10 @@ class Flags {
     auto value = cxxopts::value<T>(target);
     if constexpr (kBoolean) {
       value->default_value(target ? "true" : "false");
+    } else if constexpr (std::is_floating_point_v<T>) {
+      std::ostringstream text;  // std::to_string has six decimals
+      text << target;
+      value->default_value(text.str());
     } else if constexpr (std::is_arithmetic_v<T>) {
       value->default_value(std::to_string(target));
     } else {

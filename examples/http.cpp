@@ -18,6 +18,9 @@ evio::Error run_http(int argc, char** argv) {
       .add("port", service.port, "server port")
       .add("aaaa", options.aaaa, "answer with 1,024 times 'a' instead of Hello World!")
       .add("noparse", options.noparse, "do not parse requests; NOPARSE=1 in the environment means the same")
+      .add("header-timeout", options.header_timeout, "seconds for a request's head, and for each 64 KiB of its body")
+      .add("write-timeout", options.write_timeout, "seconds for a client to read the answers that wait")
+      .add("idle-timeout", options.idle_timeout, "seconds without a byte in either direction")
       .add("stdlib", service.stdlib, examples::kStdlibHelp)
       .add("loops", service.loops, "num loops")
       .parse(argc, argv);

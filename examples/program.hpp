@@ -59,10 +59,11 @@ struct Service {
   bool stdlib = false;  // poll(2) instead of epoll(7): in Go, package net instead of epoll
 };
 
-/// Serves the events as `service` says, logs the lines that Go's examples log, and ends on SIGINT and SIGTERM.
+/// Serves the events as `service` says, logs the lines that Go's examples log, and ends on SIGINT and SIGTERM. A
+/// `serving` of theirs is called when the lines are logged.
 inline evio::Error serve(evio::Events events, const Service& service) {
   events.num_loops = service.loops;
-  events.serving = [&service](const evio::Server& server) {
+  events.serving = [&service, then = std::move(events.serving)](const evio::Server& server) {
     shut_down_on_signals(server);
     const std::string loops = " (loops: " + std::to_string(server.num_loops()) + ")";
     log(service.name + " server started on port " + std::to_string(server.addrs()[0].port()) + loops);
@@ -71,7 +72,7 @@ inline evio::Error serve(evio::Events events, const Service& service) {
     }
     if (service.reuseport) log("reuseport");
     if (service.stdlib) log("stdlib");
-    return evio::Action::None;
+    return then ? then(server) : evio::Action::None;
   };
   const std::string suffix = service.stdlib ? "-net" : "";
   const std::string options = service.reuseport ? "?reuseport=true" : "";

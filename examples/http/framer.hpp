@@ -32,6 +32,9 @@ class Framer {
   /// then begins the next request.
   Result find_end(std::string_view unread);
 
+  /// How much of a request that is incomplete has come so far; 0 between two requests.
+  std::size_t examined() const noexcept { return at_; }
+
   // How to answer the last complete request. is_head() is also valid for a refused one.
   bool is_head() const noexcept { return is_head_; }  ///< No body (RFC 9110, 9.3.2).
   bool is_http_1_0() const noexcept { return head_.is_http_1_0(); }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "examples/pipeline.hpp"
 #include "examples/program.hpp"
 #include "examples/redis/command_reader.hpp"
 #include "examples/redis/store.hpp"
@@ -19,7 +20,7 @@ namespace {
 
 // The state of one connection: the part of its next command that has arrived, and how far it has been parsed.
 struct Session {
-  evio::InputStream input;
+  examples::Pipeline pipeline;
   CommandReader reader;
 };
 
@@ -153,16 +154,13 @@ evio::Action run(Call& call) {
   return evio::Action::None;
 }
 
-evio::Action on_data(Store& store, evio::Conn& conn, const evio::Bytes& in, evio::Output& out) {
-  if (in.empty()) {
-    examples::log("wake from " + conn.remote_addr().to_string());
-    return evio::Action::Close;
-  }
-  auto& [input, reader] = *conn.context<Session>();
-  Call call{reader, store, conn, out};
-  evio::Action action = evio::Action::None;
-  input.feed(in, [&, &reader = reader](std::string_view unread) -> std::size_t {
-    if (action != evio::Action::None) return unread.size();  // ignore what follows the last command
+using StorePtr = std::shared_ptr<Store>;
+
+// Runs the commands that have come. What does not fit the output waits until the client has read some.
+evio::Action run_all(const StorePtr& store, evio::Conn& conn, const evio::Bytes& in, evio::Output& out) {
+  auto& [pipeline, reader] = *conn.context<Session>();
+  Call call{reader, *store, conn, out};
+  const auto run_next = [&, &reader = reader](std::string_view unread, evio::Action& action) -> std::size_t {
     const CommandReader::Result result = reader.read(unread);
     if (result.status == CommandReader::Status::kError) {
       append_error(out, "Protocol error: ", reader.error(), "");
@@ -171,8 +169,18 @@ evio::Action on_data(Store& store, evio::Conn& conn, const evio::Bytes& in, evio
     }
     if (result.status == CommandReader::Status::kCommand) action = run(call);
     return result.size;
-  });
+  };
+  const evio::Action action = pipeline.feed(conn, in, out, run_next);
+  if (pipeline.is_full() && conn.pending() == 0) {
+    conn.post([store](evio::Conn& self, evio::Output& more) { return run_all(store, self, {}, more); });
+  }
   return action;
+}
+
+evio::Action on_data(const StorePtr& store, evio::Conn& conn, const evio::Bytes& in, evio::Output& out) {
+  if (!in.empty()) return run_all(store, conn, in, out);
+  examples::log("wake from " + conn.remote_addr().to_string());
+  return evio::Action::Close;
 }
 
 }  // namespace
@@ -183,9 +191,11 @@ evio::Events events() {
     conn.set_context(Session());
     return evio::Action::None;
   };
-  events.data = [store = std::make_shared<Store>()](evio::Conn& conn, const evio::Bytes& in, evio::Output& out) {
-    return on_data(*store, conn, in, out);
+  const auto store = std::make_shared<Store>();
+  events.data = [store](evio::Conn& conn, const evio::Bytes& in, evio::Output& out) {
+    return on_data(store, conn, in, out);
   };
+  events.drained = [store](evio::Conn& conn, evio::Output& out) { return run_all(store, conn, {}, out); };
   return events;
 }
 

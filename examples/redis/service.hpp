@@ -5,7 +5,8 @@
 namespace redis {
 
 /// The server: PING ECHO SET GET DEL FLUSHDB WAKE QUIT SHUTDOWN over one store. It answers commands in order, also when
-/// several arrive at once. It answers malformed input with redis-server's protocol error, and closes the connection.
+/// several arrive at once, but no further than the client reads the answers: see examples::Pipeline. It answers
+/// malformed input with redis-server's protocol error, and closes the connection.
 evio::Events events();
 
 }  // namespace redis

@@ -81,6 +81,27 @@ TEST_F(EchoExample, EchoesDatagrams) {
   }
 }
 
+TEST_F(EchoExample, TellsItsFigures) {
+  Program echo = run({"--port=0", "--loops=2", "--stats"});
+  for (int i = 0; i < 3; ++i) {
+    Client client = echo.connect();
+    client.send_all(pattern(1000));
+    EXPECT_EQ(client.receive(1000), pattern(1000));
+    client.shutdown_write();
+    EXPECT_EQ(client.receive_all(), "");
+  }
+  Client stays = echo.connect();
+  stays.send_all("hello");
+  EXPECT_EQ(stays.receive(5), "hello");
+  EXPECT_TRUE(echo.wait_for("\nconnections 1, accepted 4, closed 3, aborted 0, bytes in 3005, out 3005, pending 0,"));
+  echo.signal(SIGTERM);
+  EXPECT_EQ(echo.wait(), 0);
+  EXPECT_NE(
+      echo.written().find("\nconnections 0, accepted 4, closed 4, aborted 0, bytes in 3005, out 3005, pending 0,"),
+      std::string::npos)
+      << echo.written();
+}
+
 TEST_F(EchoExample, ASignalShutsItDown) {
   for (const int number : {SIGINT, SIGTERM}) {
     Program echo = run({"--port=0", "--loops=4"});

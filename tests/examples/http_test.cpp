@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdint>
 #include <regex>
 #include <string>
 #include <thread>
@@ -253,6 +256,25 @@ TEST_P(HttpExample, AaaaIsALongerAnswer) {
             response("200 OK", "Content-Length: 1024\r\nConnection: close\r\n", body));
 }
 
+// Answered at once, what is read in one go would be 2.7 MB.
+TEST_P(HttpExample, IsNoFurtherThanItsClientReads) {
+  Program http(kProgram, args({"--aaaa"}));
+  Client client = http.connect();
+  client.send_all(kGet);
+  const std::string one = blot_dates(client.receive(kHello.size() + 1012));
+  const std::size_t before = http.memory();
+  constexpr int kCount = 20'000;
+  std::thread sender([&] {
+    Client sending = twin(client);
+    sending.send_all(times(kCount, kGet));
+    sending.shutdown_write();
+  });
+  ASSERT_TRUE(client.has_input());
+  EXPECT_TRUE(blot_dates(client.receive_all()) == times(kCount, one));
+  sender.join();
+  EXPECT_LT(http.peak_memory(), before + (kSanitized ? 64 : 1) * std::size_t{1024 * 1024});
+}
+
 TEST_P(HttpExample, ASignalShutsItDown) {
   Program http(kProgram, args({"--unixsocket=sock"}));
   Client client = http.connect();
@@ -261,6 +283,63 @@ TEST_P(HttpExample, ASignalShutsItDown) {
   http.signal(SIGTERM);
   EXPECT_EQ(http.wait(), 0);
   EXPECT_NE(::access(http.path("sock").c_str(), F_OK), 0);
+}
+
+class HttpTimeouts : public HttpExample {
+ protected:
+  // With one short timeout; the others are longer than any test.
+  static Program run(const std::string& flag) {
+    return Program(kProgram, args({"--header-timeout=9999", "--write-timeout=9999", "--idle-timeout=9999", flag}));
+  }
+  // A client that has sent requests until the server reads no more.
+  static Client never_reads(Program& http) {
+    Client client = http.connect();
+    const int small = 4096;
+    ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    client.send_until_full(times(1000, kGet), SIZE_MAX, [] { return true; });
+    return client;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, HttpTimeouts, testing::Values("--loops=1", "--stdlib"), [](const auto& instance) {
+  return std::regex_replace(instance.param, std::regex("[^a-z0-9]"), "");
+});
+
+TEST_P(HttpTimeouts, TheIdleAreClosed) {
+  Program http = run("--idle-timeout=0.1");
+  Client client = http.connect();
+  EXPECT_EQ(client.receive_all(), "");
+  EXPECT_TRUE(client.at_end());
+  EXPECT_EQ(answer(http.connect(), kGet), kHello);
+}
+
+TEST_P(HttpTimeouts, ARequestThatTricklesIsRefused) {
+  Program http = run("--header-timeout=0.5");
+  for (const std::string begin : {"GET / HTTP/1.1\r\nHost: x\r\nX: ", "\r\n\r\n\r\nG",
+                                  "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"}) {
+    Client client = http.connect();
+    client.send_all(std::string(kGet) + begin);
+    EXPECT_EQ(blot_dates(client.receive(kHello.size())), kHello);
+    while (client.is_quiet()) client.send_all("a");
+    EXPECT_EQ(blot_dates(client.receive_all()), refusal("408 Request Timeout", "request timeout\n"));
+  }
+}
+
+TEST_P(HttpTimeouts, WhoReadsNothingIsReset) {
+  Program http = run("--write-timeout=0.5");
+  Client client = never_reads(http);
+  while (client.send_all(kGet)) {
+  }
+  EXPECT_NE(client.send_error(), std::errc::timed_out);
+  EXPECT_EQ(answer(http.connect(), "GET / HTTP/1.0\r\n\r\n"), kGoodbye);
+}
+
+// It never stops for as long as the timeout, but takes far longer than that for what waits.
+TEST_P(HttpTimeouts, WhoReadsSlowlyIsReset) {
+  Program http = run("--write-timeout=1");
+  Client client = never_reads(http);
+  const auto wait_for_a_moment = [] { ::poll(nullptr, 0, 20); };
+  while (client.receive(500).size() == 500) wait_for_a_moment();
+  EXPECT_EQ(client.error(), std::errc::connection_reset);
 }
 
 }  // namespace

@@ -268,6 +268,24 @@ TEST_P(RedisExample, ClientsThatVanishDisturbNobody) {
   EXPECT_EQ(stays.receive(kPong.size()), kPong);
 }
 
+// Answered at once, they would be 150 MB.
+TEST_P(RedisExample, IsNoFurtherThanItsClientReads) {
+  Program redis(kProgram, args());
+  const std::string value = pattern(15'000);
+  Client client = redis.connect();
+  client.send_all(command({"SET", "k", value}) + "GET k\r\n");
+  EXPECT_TRUE(client.receive(kOk.size() + bulk(value).size()) == kOk + bulk(value));
+  const std::size_t before = redis.memory();
+  constexpr int kCount = 10'000;
+  client.send_all(times(kCount, "GET k\r\n"));
+  client.shutdown_write();  // all are answered nevertheless
+  ASSERT_TRUE(client.has_input());
+  EXPECT_LT(redis.peak_memory(), before + (kSanitized ? 64 : 4) * std::size_t{1024 * 1024});
+  for (int i = 0; i < kCount; ++i) ASSERT_TRUE(client.receive(bulk(value).size()) == bulk(value)) << i;
+  EXPECT_EQ(client.receive_all(), "");
+  EXPECT_LT(redis.peak_memory(), before + (kSanitized ? 64 : 4) * std::size_t{1024 * 1024});
+}
+
 TEST_P(RedisExample, ClientsShareOneStore) {
   Program redis(kProgram, args());
   redis.port();  // known from here on, so that the threads only read it

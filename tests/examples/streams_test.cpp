@@ -34,7 +34,7 @@ class ExampleStreams : public testing::TestWithParam<std::string> {
 
 std::string name_of(const testing::TestParamInfo<std::string>& instance) { return instance.param; }
 
-INSTANTIATE_TEST_SUITE_P(, ExampleStreams, testing::Values("echo", "http", "redis"), name_of);
+INSTANTIATE_TEST_SUITE_P(, ExampleStreams, testing::Values("chat", "echo", "http", "redis", "workers"), name_of);
 
 TEST_P(ExampleStreams, HelpThatIsLostIsAFailure) {
   for (const auto& [stdout_is, why] : std::vector<std::pair<std::string, std::string>>{

@@ -138,9 +138,9 @@ Client Program::connect_unix_unannounced(const std::string& name) {
   return Client(std::move(fd));
 }
 
-std::size_t Program::memory() const {
+std::size_t Program::figure(std::string_view name) const {
   for (const std::string& line : lines_of("/proc/" + std::to_string(pid_) + "/status")) {
-    if (line.starts_with("VmRSS:")) return std::strtoul(line.c_str() + 6, nullptr, 10) * 1024;
+    if (line.starts_with(name)) return std::strtoul(line.c_str() + name.size(), nullptr, 10) * 1024;
   }
   return 0;
 }

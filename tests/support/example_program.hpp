@@ -42,7 +42,9 @@ class Program {
   /// A file in its folder.
   std::string path(const std::string& name) const { return folder_ + "/" + name; }
   /// The memory it holds, in bytes (VmRSS, proc(5)).
-  std::size_t memory() const;
+  std::size_t memory() const { return figure("VmRSS:"); }
+  /// The most it has ever held (VmHWM).
+  std::size_t peak_memory() const { return figure("VmHWM:"); }
 
   pid_t pid() const noexcept { return pid_; }
   void signal(int number);
@@ -50,6 +52,7 @@ class Program {
   int wait();
 
  private:
+  std::size_t figure(std::string_view name) const;
   bool wait_for_output();
   bool read_more();
 
