@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 
+#include "evio/addr.hpp"
 #include "evio/bytes.hpp"
 #include "evio/conn.hpp"
 #include "evio/detached_conn.hpp"
@@ -26,7 +27,7 @@ enum class LoadBalance {
   Random,            ///< Evenly distributed at random; with reuseport, as the kernel distributes them.
   RoundRobin,        ///< Connection i, counted from 0, goes to loop i mod N.
   LeastConnections,  ///< A loop with the fewest connections.
-  SourceAddrHash,    ///< The same loop for every connection of one peer IP address.
+  SourceAddrHash,    ///< The same loop for every connection of one peer IP address; for unix sockets as RoundRobin.
 };
 
 /// Why `timeout` is called.
@@ -143,6 +144,17 @@ struct Events {
   /// Called when something is worth knowing that no other callback tells of, on any loop's thread: for each kind and
   /// loop once a second at most. The message then says how many were left out.
   std::function<void(Notice what, const Error& err)> notice = nullptr;
+  /// If greater than 0, how many accepted connections may be open at once, on all loops together. Each counts from when
+  /// it is accepted until `closed` or `detached` has returned. Further ones wait in the listener's backlog (listen(2)),
+  /// and the next is accepted as soon as one of the others has ended; listeners where connections wait take turns.
+  int max_connections = 0;
+  /// If greater than 0, how many of them may come from one IPv4 address, or from one /64 of IPv6. Further ones are
+  /// reset, without a callback. Unix sockets are exempt.
+  int max_per_ip = 0;
+  /// Called for each connection that is accepted, before anything else, on any loop's thread. `addr_index` is the
+  /// listener's place in Server::addrs(), `remote` the peer. False resets the connection, and no other callback is
+  /// called for it. Those behind it wait meanwhile: do not block here.
+  std::function<bool(int addr_index, const Addr& remote)> accepting = nullptr;
 };
 
 }  // namespace evio

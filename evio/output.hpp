@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "evio/bytes.hpp"
+#include "evio/detail/copy_bytes.hpp"
 #include "evio/detail/share_policy.hpp"
 
 namespace evio {
@@ -127,7 +128,7 @@ inline Output& Output::operator=(const Bytes& x) {
 // Nothing is shared, and x fits.
 inline Output& Output::replace(std::string_view x) noexcept {
   copied_size_ = x.size();
-  if (!x.empty()) std::memcpy(copied_, x.data(), x.size());
+  internal::copy_bytes(copied_, x);
   return *this;
 }
 
@@ -136,7 +137,7 @@ inline Output& Output::append(std::string_view x) {
     return append_slow(x);
   char* const to = copied_ + copied_size_;
   copied_size_ += x.size();  // before the copy, so that nothing has to survive the call
-  if (!x.empty()) std::memcpy(to, x.data(), x.size());
+  internal::copy_bytes(to, x);
   return *this;
 }
 

@@ -40,7 +40,7 @@ class Server {
 
   /// Calls f, an `Action()` which may be move-only, on that loop's thread. Shutdown is the only action with an effect;
   /// an exception shuts the server down. f runs even if shutdown() is called afterwards. Returns false, and destroys f,
-  /// if there is no such loop, if it has ended, or if there is no memory.
+  /// if there is no such loop, if it has begun to shut down, or if there is no memory.
   template <class F>
   bool post(int loop, F f) const {
     return post_task(loop, internal::make_task<internal::LoopTaskOf<F>, internal::LoopTask>(std::move(f)));

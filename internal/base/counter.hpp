@@ -24,11 +24,12 @@ class Counter {
     store(value() + n);
   }
   void subtract(T n) noexcept { add(T{0} - n); }
-  /// relaxed, as in store(): only the number counts.
-  T value() const noexcept { return std::atomic_ref(const_cast<T&>(value_)).load(std::memory_order_relaxed); }
+  /// acquire: what its owner had seen before it changed this is visible, as another part of the same sum has to be.
+  T value() const noexcept { return std::atomic_ref(const_cast<T&>(value_)).load(std::memory_order_acquire); }
 
  private:
-  void store(T n) noexcept { std::atomic_ref(value_).store(n, std::memory_order_relaxed); }
+  // release: pairs with value(). On x86 every store is.
+  void store(T n) noexcept { std::atomic_ref(value_).store(n, std::memory_order_release); }
 
   alignas(std::atomic_ref<T>::required_alignment) T value_ = 0;
 };

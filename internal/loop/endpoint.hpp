@@ -57,6 +57,7 @@ class Endpoint : public NoteTarget {
   void set_id(std::uint64_t id) noexcept { id_ = id; }
 
   NoteQueue& queue() const noexcept { return *queue_; }
+  const RefPtr<NoteQueue>& shared_queue() const noexcept { return queue_; }
   std::unique_ptr<Context>& context() noexcept { return context_; }
 
  private:

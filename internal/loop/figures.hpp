@@ -29,16 +29,24 @@ struct alignas(64) Figures {
   Count closed;
   Count aborted;
   Count timed_out;
-  Count rejected;
-  Count accept_errors;
   Count datagrams_read;
   Counter<std::size_t> pending;
 
   // Any thread counts these. relaxed: only the number counts.
   alignas(64) std::atomic<std::uint64_t> refused_sends{0};
+  std::atomic<std::uint64_t> rejected{0};  // whoever frees a slot accepts: see ConnectionLimit
+  std::atomic<std::uint64_t> accept_errors{0};
   std::atomic<std::uint64_t> datagrams_written{0};
   std::atomic<std::uint64_t> datagrams_failed{0};
 
+  void count_read(std::size_t bytes) noexcept {
+    reads.add(1);
+    bytes_read.add(bytes);
+  }
+  void count_write(std::size_t bytes) noexcept {
+    writes.add(1);
+    bytes_written.add(bytes);
+  }
   void count_datagrams(std::uint64_t written, std::uint64_t failed) noexcept {
     if (written != 0) datagrams_written.fetch_add(written, std::memory_order_relaxed);
     if (failed != 0) datagrams_failed.fetch_add(failed, std::memory_order_relaxed);
@@ -55,9 +63,9 @@ inline void Figures::add_to(Stats& stats) const noexcept {
   stats.connections += static_cast<std::size_t>(begun - ended);
   stats.aborted += aborted.value();
   stats.timed_out += timed_out.value();
-  stats.rejected += rejected.value();
+  stats.rejected += rejected.load(std::memory_order_relaxed);
   stats.refused_sends += refused_sends.load(std::memory_order_relaxed);
-  stats.accept_errors += accept_errors.value();
+  stats.accept_errors += accept_errors.load(std::memory_order_relaxed);
   stats.reads += reads.value();
   stats.writes += writes.value();
   stats.bytes_read += bytes_read.value();

@@ -10,6 +10,13 @@ namespace evio::internal {
 
 using std::chrono::nanoseconds;
 
+namespace {
+
+// What moved in a turn is said to have moved when it began. In a longer turn a callback has blocked.
+constexpr std::chrono::microseconds kShortTurn{100};
+
+}  // namespace
+
 Loop::Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop, std::shared_ptr<Figures> figures)
     : index_(index),
       stop_(stop),
@@ -29,12 +36,17 @@ void Loop::run(LoopHandler& handler) noexcept {
   handler.on_end();
   reap();
   queue_.leave_thread();
+  queue_.close();  // here: functions that come too late are destroyed on this thread, too
 }
 
 void Loop::turn() noexcept {
   const Ready ready = poller_->wait(time_to_wait());
   figures_.turns.add(1);
-  if (!timers_.empty()) turn_time_ = Clock::now();
+  if (timers_.empty()) {
+    knows_turn_time_ = false;
+  } else {
+    begin_turn();
+  }
   for (Pollable* listener : ready.listeners) listener->on_ready();
   // Notes come before the connections: what was sent before a peer's next request leaves before the answer to it.
   if (has_work_ || queue_.armed() || has_work()) handle_notes();
@@ -94,6 +106,7 @@ void Loop::handle(Signal signals) noexcept {
   }
   if (contains(signals, Signal::kTick)) handler_->on_tick();
   if (contains(signals, Signal::kSweep)) handler_->on_sweep();
+  if (contains(signals, Signal::kListen)) handler_->on_listen();
 }
 
 // Notes that are left, or that the loop's own callbacks have posted, or a shutdown that has not begun here.
@@ -105,7 +118,33 @@ nanoseconds Loop::time_to_wait() noexcept {
   if (has_work_) return nanoseconds(0);
   const Timer::TimePoint next = timers_.next();
   if (next == Timer::kNever) return nanoseconds(-1);
-  return std::max(nanoseconds(0), nanoseconds(next - Clock::now()));
+  const TimePoint now = Clock::now();
+  end_turn(now);
+  return std::max(nanoseconds(0), nanoseconds(next - now));
+}
+
+void Loop::begin_turn() noexcept {
+  const TimePoint now = Clock::now();
+  if (has_work_) end_turn(now);  // it has not waited
+  turn_time_ = now;
+  knows_turn_time_ = true;
+}
+
+Loop::TimePoint Loop::late_turn_time() noexcept {
+  turn_time_ = Clock::now();
+  knows_turn_time_ = true;
+  return turn_time_;
+}
+
+void Loop::end_turn(TimePoint now) noexcept {
+  if (!knows_turn_time_ || now - turn_time_ < kShortTurn) return;
+  long_turns_[next_long_turn_] = {turn_time_, now};
+  next_long_turn_ = (next_long_turn_ + 1) % long_turns_.size();
+}
+
+Loop::TimePoint Loop::end_of_turn(TimePoint began) const noexcept {
+  const auto turn = std::ranges::find(long_turns_, began, &LongTurn::began);
+  return turn == long_turns_.end() ? began : turn->ended;
 }
 
 void Loop::release_later(RefPtr<TimedTask> cancelled) noexcept { cancelled_.add(*cancelled.detach()); }

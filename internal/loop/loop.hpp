@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 
 #include "internal/base/intrusive_list.hpp"
@@ -25,6 +26,8 @@ class LoopHandler {
   virtual void on_stopping() noexcept {}
   /// A note was lost for want of memory: what it was about is still to be found at its connection.
   virtual void on_sweep() noexcept = 0;
+  /// A listener is to be watched again, or to pause.
+  virtual void on_listen() noexcept {}
   /// After a shutdown: true when nothing is left to be done.
   virtual bool done() noexcept = 0;
   /// The loop ends: what is left is to be closed as it is.
@@ -67,8 +70,12 @@ class Loop {
   void release_later(RefPtr<Endpoint> closed) noexcept { closed_.add(*closed.detach()); }
   /// Destroys its function, and releases the reference, when the turn ends.
   void release_later(RefPtr<TimedTask> cancelled) noexcept;
-  /// When the turn under way began, if a timer was armed then.
-  TimePoint turn_time() const noexcept { return turn_time_; }
+  /// When the turn under way began; if no timer was armed then, when this was first asked for in it.
+  TimePoint turn_time() noexcept { return knows_turn_time_ ? turn_time_ : late_turn_time(); }
+  /// When the turn ended that began at that time. The same time of one that was short, is long past, or is under way.
+  TimePoint end_of_turn(TimePoint began) const noexcept;
+  /// Changes with every turn.
+  std::uint16_t turns() const noexcept { return static_cast<std::uint16_t>(figures_.turns.value()); }
   /// Handles all notes there are. True when there were some.
   bool handle_notes() noexcept;
 
@@ -76,12 +83,20 @@ class Loop {
   void run(LoopHandler& handler) noexcept;
 
  private:
+  struct LongTurn {
+    TimePoint began = Timer::kNever;
+    TimePoint ended;
+  };
+
   void turn() noexcept;
   void dispatch(std::span<Pollable* const> ready) noexcept;
   void handle(Note note) noexcept;
   void handle(Signal signals) noexcept;
   bool has_work() const noexcept;
   std::chrono::nanoseconds time_to_wait() noexcept;
+  void begin_turn() noexcept;
+  [[gnu::cold]] TimePoint late_turn_time() noexcept;
+  void end_turn(TimePoint now) noexcept;
   void reap() noexcept;
 
   const int index_;
@@ -95,8 +110,11 @@ class Loop {
   IntrusiveList<Endpoint> closed_;
   IntrusiveList<TimedTask> cancelled_;
   TimePoint turn_time_{};
+  std::array<LongTurn, 16> long_turns_;  // the last ones
+  std::size_t next_long_turn_ = 0;
   std::array<Note, 256> notes_;  // as many as a turn takes
   std::vector<Note> local_notes_;
+  bool knows_turn_time_ = false;
   bool more_notes_ = false;  // the last handle_notes() has left some
   bool has_work_ = false;    // the next turn must not sleep
   bool stopping_ = false;

@@ -44,6 +44,7 @@ enum class Signal : std::uint32_t {
   kTick = 8,       // call the first tick
   kSweep = 16,     // there was no memory for a note: look at every connection
   kStopping = 32,  // the server is to shut down: loop 0 says so first
+  kListen = 64,    // there is an order for a listener
 };
 
 constexpr Signal operator|(Signal a, Signal b) noexcept {

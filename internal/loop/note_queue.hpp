@@ -41,7 +41,7 @@ struct NoteQueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
 /// Once the loop has ended the queue is closed: it takes nothing, and no producer touches the poller. Handles of
 /// connections keep the queue itself alive.
 /// Thread-safety: post() any thread, with a Signal also a signal handler; on_loop_thread() and blocks() any thread;
-/// enter_thread() and leave_thread() the loop's thread, and the rest too, but close() after the loop has ended.
+/// the rest the loop's thread, but close() of a loop that never ran.
 class NoteQueue final : public RefCounted {
  public:
   NoteQueue(int loop_index, Poller& poller, std::shared_ptr<Figures> figures = std::make_shared<Figures>())
@@ -57,6 +57,10 @@ class NoteQueue final : public RefCounted {
   /// False when the loop has ended, or there was no memory to enqueue the note. A note from the loop's own thread goes
   /// to local(), in order, and does not wake the poller.
   bool post(Note&& note) noexcept;
+  /// From now on Server::post() is refused: functions that post others would keep a shutdown from its end.
+  void refuse_functions() noexcept { refuses_functions_.store(true, std::memory_order_relaxed); }
+  /// relaxed: one that comes meanwhile runs, or is destroyed when the loop ends.
+  bool refuses_functions() const noexcept { return refuses_functions_.load(std::memory_order_relaxed); }
   /// Several of one kind may count as one. Nothing when the loop has ended.
   void post(Signal signal) noexcept;
 
@@ -98,9 +102,9 @@ class NoteQueue final : public RefCounted {
   // The state: flags, the signals, and above them how many producers are inside.
   static constexpr std::uint32_t kArmed = 1;
   static constexpr std::uint32_t kClosed = 2;
-  static constexpr auto kSignals =
-      static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep | Signal::kStopping);
-  static constexpr std::uint32_t kProducer = 64;
+  static constexpr auto kSignals = static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep |
+                                                              Signal::kStopping | Signal::kListen);
+  static constexpr std::uint32_t kProducer = 128;
   static_assert((kSignals & (kArmed | kClosed)) == 0 && kSignals < kProducer);
 
   /// An address that no other running thread has.
@@ -125,6 +129,7 @@ class NoteQueue final : public RefCounted {
   Poller* poller_;
   int loop_index_;
   const std::shared_ptr<Figures> figures_;
+  std::atomic<bool> refuses_functions_{false};
   std::weak_ptr<ServerControl> server_;
 };
 

@@ -12,6 +12,8 @@
 
 namespace evio::internal {
 
+class Endpoint;
+
 /// Whether a server shuts down. Its loops look at it for every connection that is ready: it is written once, so its
 /// cache line stays with every reader. Thread-safety: any thread, and signal handlers.
 class StopFlag {
@@ -33,8 +35,9 @@ class ServerControl {
   virtual void fail() noexcept = 0;
   /// Tells Events::notice of something, unless it was told of the like a moment ago. A loop's thread.
   virtual void notice(int loop, Notice what, std::error_code code, std::string_view message) noexcept = 0;
-  /// A connection of this loop has closed or was detached.
-  virtual void on_closed(int loop) noexcept = 0;
+  /// `closed` or `detached` has returned for this connection, or it has ended without a word: it counts no more. On its
+  /// loop's thread, once.
+  virtual void on_closed(const Endpoint& connection) noexcept = 0;
 
   /// The first of `count` new numbers for connections. relaxed: only that they differ counts.
   std::uint64_t next_ids(std::uint64_t count) noexcept { return next_id_.fetch_add(count, std::memory_order_relaxed); }

@@ -28,7 +28,7 @@ bool TimedTask::cancel() noexcept {
     retain();
     queue_->post({Note::Kind::kRequest, RefPtr<NoteTarget>(this)});
   } else if (list_ != nullptr) {
-    loop_.release_later(unlink());  // not here: what its destructor does is not for the middle of a callback
+    loop().release_later(unlink());  // not here: what its destructor does is not for the middle of a callback
   }
   return true;
 }
@@ -43,7 +43,7 @@ void TimedTask::arm(RefPtr<TimedTask> task) noexcept {
   TimedTask& armed = *task.detach();
   armed.list_ = tasks;
   tasks->list_.add(armed);
-  armed.loop_.timers().arm(armed, armed.due_);
+  armed.loop().timers().arm(armed, armed.due_);
 }
 
 bool TimedTask::post(RefPtr<TimedTask> task) noexcept {
@@ -56,7 +56,7 @@ bool TimedTask::post(RefPtr<TimedTask> task) noexcept {
 }
 
 RefPtr<TimedTask> TimedTask::unlink() noexcept {
-  loop_.timers().disarm(*this);
+  loop().timers().disarm(*this);
   std::exchange(list_, nullptr)->list_.remove(*this);
   return RefPtr<TimedTask>(this);
 }
@@ -76,7 +76,7 @@ void TimedTask::on_request() noexcept {
 void TimedTask::on_timer(TimePoint) noexcept {
   const RefPtr<TimedTask> self = unlink();
   if (leave_waiting(State::kEnded) && list() != nullptr) {
-    loop_.figures().timers.add(1);
+    loop().figures().timers.add(1);
     call();
   }
   drop();

@@ -44,9 +44,8 @@ class TimedTask : public NoteTarget, public Timer {
   static bool post(RefPtr<TimedTask> task) noexcept;
 
  protected:
-  /// The loop may have ended: then its queue refuses this.
-  TimedTask(Loop& loop, RefPtr<NoteQueue> queue, TimePoint due) noexcept
-      : loop_(loop), queue_(std::move(queue)), due_(due) {}
+  /// The loop may have ended, and be gone: then its queue refuses this.
+  TimedTask(RefPtr<NoteQueue> queue, TimePoint due) noexcept : queue_(std::move(queue)), due_(due) {}
 
   /// Calls the function: it is due.
   virtual void call() noexcept = 0;
@@ -54,6 +53,7 @@ class TimedTask : public NoteTarget, public Timer {
   virtual void drop() noexcept = 0;
   /// The list that it belongs to; nullptr if its connection or loop calls nothing any more.
   virtual TimedTasks* list() noexcept = 0;
+  virtual Loop& loop() noexcept = 0;
 
  private:
   template <class T, class N>
@@ -73,7 +73,6 @@ class TimedTask : public NoteTarget, public Timer {
   void on_flush() noexcept override { EVIO_ASSERT(false); }
   void on_discard() noexcept override { drop(); }
 
-  Loop& loop_;
   const RefPtr<NoteQueue> queue_;
   const TimePoint due_;
   TimedTasks* list_ = nullptr;

@@ -5,28 +5,9 @@
 #include <cstring>
 
 #include "internal/base/syscalls.hpp"
+#include "internal/net/addr_access.hpp"
 
 namespace evio::internal {
-
-/// Fills in the parts of a public address.
-class AddrAccess {
- public:
-  static Addr ip(Network network, const void* ip, bool is_v6, std::uint16_t port, std::uint32_t scope) {
-    Addr addr;
-    std::memcpy(addr.ip_.data(), ip, is_v6 ? 16 : 4);
-    addr.is_v6_ = is_v6;
-    addr.port_ = port;
-    addr.scope_ = scope;
-    addr.network_ = network == Network::kTcp ? Addr::Network::kTcp : Addr::Network::kUdp;
-    return addr;
-  }
-  static Addr path(std::string path) {
-    Addr addr;
-    addr.network_ = Addr::Network::kUnix;
-    if (!path.empty()) addr.path_ = RefPtr<SharedPath>(new SharedPath(std::move(path)));
-    return addr;
-  }
-};
 
 SocketAddress SocketAddress::from(const sockaddr* address, socklen_t size) noexcept {
   SocketAddress result;

@@ -98,6 +98,7 @@ class EpollPoller final : public Poller {
     }
     Pollable** listeners = listeners_.data();
     Pollable** others = others_.data();
+#pragma GCC unroll 4
     for (const epoll_event *event = events_.data(), *end = event + count; event != end; ++event) {
       const auto tag = static_cast<std::uintptr_t>(event->data.u64);
       if ((tag & kListenerBit) == 0) [[likely]] {

@@ -1,8 +1,14 @@
 #include "internal/server/acceptor.hpp"
 
+#include <cstdint>
+#include <functional>
 #include <new>
+#include <random>
+#include <string>
+#include <thread>
 #include <utility>
 
+#include "internal/base/resource_limit.hpp"
 #include "internal/base/syscalls.hpp"
 #include "internal/server/worker.hpp"
 
@@ -30,25 +36,32 @@ bool concerns_one_connection(int err) {
   }
 }
 
-std::minstd_rand seeded(int index) {
-  const auto now = Timer::Clock::now().time_since_epoch().count();
-  return std::minstd_rand(static_cast<std::minstd_rand::result_type>(now + 7919 * index));
+// A connection may be accepted on any thread.
+std::uint64_t random_number() {
+  static thread_local std::minstd_rand numbers([] {
+    const auto now = static_cast<std::uint64_t>(Timer::Clock::now().time_since_epoch().count());
+    return static_cast<std::minstd_rand::result_type>(now + std::hash<std::thread::id>()(std::this_thread::get_id()));
+  }());
+  return numbers();
 }
 
 }  // namespace
 
 Acceptor::Acceptor(const Listener& listener, const Listener::Socket& socket, int addr_index, Worker& home,
-                   const Workers& workers, ServerState& server)
+                   const Workers& workers, ServerState& server, const Events& events)
     : fd_(socket.fd.get()),
       addr_index_(addr_index),
       bound_(socket.addr),
       network_(listener.network()),
       is_wildcard_(socket.is_wildcard),
       kernel_balanced_(listener.reuse_port()),
+      screens_(events.accepting || server.peer_limit().is_set()),
       home_(home),
+      queue_(*home.loop().queue()),
       workers_(workers),
       server_(server),
-      random_(seeded(home.loop().index())) {}
+      limit_(server.connection_limit().is_set() ? &server.connection_limit() : nullptr),
+      events_(events) {}
 
 Acceptor::~Acceptor() { home_.loop().timers().disarm(resume_timer_); }
 
@@ -56,52 +69,128 @@ std::error_code Acceptor::start() { return home_.loop().poller().add(fd_, Intere
 
 void Acceptor::on_ready() noexcept {
   EVIO_ASSERT(home_.loop().on_thread());
-  for (int i = 0; i != kAcceptBatch && !home_.loop().shutting_down() && accept_one(); ++i) {
+  for (int i = 0; i != kAcceptBatch && !home_.loop().shutting_down(); ++i) {
+    if (limit_ != nullptr && !limit_->reserve_or_rest(*this)) return rest();
+    const Accepted accepted = accept_one();
+    if (accepted == Accepted::kExhausted) pause();
+    if (limit_ != nullptr && accepted != Accepted::kOne) limit_->release();
+    if (accepted == Accepted::kNone || accepted == Accepted::kExhausted) return;
   }
 }
 
-// False when there is nothing more to accept now.
-[[gnu::flatten]] bool Acceptor::accept_one() {
+// Those that are passed over leave the slot to the one behind them. What is left of many is for its own loop.
+Accepted Acceptor::accept_waiting() noexcept {
+  for (int i = 0; i != kAcceptBatch && !server_.shutting_down(); ++i) {
+    const Accepted accepted = accept_one();
+    if (accepted != Accepted::kPassedOver) return accepted;
+  }
+  return Accepted::kNone;
+}
+
+[[gnu::flatten]] Accepted Acceptor::accept_one() noexcept {
   SocketAddress peer;
   FileDescriptor fd(sys::accept4(fd_, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd.valid()) {
-    if (sys::would_block(errno)) return false;
-    if (concerns_one_connection(errno)) return true;
-    pause();  // EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else must not become a busy loop
-    return false;
+    if (sys::would_block(errno)) return Accepted::kNone;
+    // EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else must not become a busy loop
+    if (concerns_one_connection(errno)) return Accepted::kPassedOver;
+    tell_of_failure(errno);
+    return Accepted::kExhausted;
   }
   try {
-    place(std::move(fd), peer);
-    return true;
+    return place(std::move(fd), peer);
   } catch (const std::bad_alloc&) {
-    pause();
-    return false;
+    tell_of_failure(ENOMEM);
+    return Accepted::kExhausted;
   }
 }
 
-void Acceptor::place(FileDescriptor fd, const SocketAddress& peer) {
+Accepted Acceptor::place(FileDescriptor fd, const SocketAddress& peer) {
+  const Addr remote = peer.to_addr(network_);
+  if (screens_ && !admit(fd, remote)) return Accepted::kPassedOver;
   if (is_wildcard_) {
     SocketAddress own;
-    if (own.read_local(fd.get())) return hand_over(std::move(fd), own.to_addr(network_), peer);
+    if (own.read_local(fd.get())) return hand_over(std::move(fd), own.to_addr(network_), remote);
   }
-  hand_over(std::move(fd), bound_, peer);
+  return hand_over(std::move(fd), bound_, remote);
+}
+
+// False when the connection is refused, and reset. One that is admitted counts for its peer.
+bool Acceptor::admit(FileDescriptor& fd, const Addr& remote) {
+  if (!server_.peer_limit().add(remote)) {
+    reject(std::move(fd), remote, "its address has as many connections as max_per_ip allows");
+    return false;
+  }
+  std::string_view why = "accepting returned false";
+  try {
+    if (!events_.accepting || events_.accepting(addr_index_, remote)) return true;
+  } catch (...) {
+    server_.fail();
+    why = "accepting has thrown an exception";
+  }
+  server_.peer_limit().remove(remote);  // before the peer can see the end: it may come back at once
+  reject(std::move(fd), remote, why);
+  return false;
+}
+
+void Acceptor::reject(FileDescriptor fd, const Addr& remote, std::string_view why) noexcept try {
+  queue_.figures().rejected.fetch_add(1, std::memory_order_relaxed);
+  sys::reset_on_close(fd.get());
+  fd.close();
+  if (!events_.notice) return;
+  server_.notice(
+      queue_.loop_index(), Notice::Rejected, std::make_error_code(std::errc::connection_refused),
+      "accept " + remote.network() + ' ' + bound_.to_string() + ": " + remote.to_string() + ": " + std::string(why));
+} catch (const std::bad_alloc&) {  // for the words
+}
+
+// What the system has run out of.
+void Acceptor::tell_of_failure(int err) noexcept try {
+  queue_.figures().accept_errors.fetch_add(1, std::memory_order_relaxed);
+  if (!events_.notice) return;
+  const std::error_code code(err, std::system_category());
+  server_.notice(
+      queue_.loop_index(), Notice::AcceptFailed, code,
+      "accept " + bound_.network() + ' ' + bound_.to_string() + ": " + code.message() + limit_of_descriptors(code));
+} catch (const std::bad_alloc&) {
 }
 
 // Makes the connection and hands it over to its loop; to this one too, which opens it when every listener has accepted:
 // `opened` may block.
-void Acceptor::hand_over(FileDescriptor fd, const Addr& local, const SocketAddress& peer) {
-  const int target = server_.balancer().choose(home_.loop().index(), kernel_balanced_, random_());
+Accepted Acceptor::hand_over(FileDescriptor fd, const Addr& local, const Addr& remote) {
+  const int target = server_.balancer().choose(queue_.loop_index(), kernel_balanced_, random_number(), remote);
   try {
     StreamHost& host = workers_[static_cast<std::size_t>(target)]->streams();
-    RefPtr<NoteTarget> stream(
-        new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, local, peer.to_addr(network_)));
-    if (host.queue()->post({Note::Kind::kAdopt, std::move(stream)})) return;
+    RefPtr<NoteTarget> stream(new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, local, remote));
+    if (host.queue()->post({Note::Kind::kAdopt, std::move(stream)})) return Accepted::kOne;
     if (!server_.shutting_down()) throw std::bad_alloc();
-    server_.on_closed(target);  // that loop has ended: the socket is closed
   } catch (const std::bad_alloc&) {
-    server_.on_closed(target);
+    withdraw(target, remote);
     throw;
   }
+  withdraw(target, remote);  // that loop has ended: the socket is closed
+  return Accepted::kPassedOver;
+}
+
+// What was counted for a connection counts no more.
+void Acceptor::withdraw(int loop, const Addr& remote) noexcept {
+  server_.balancer().on_closed(loop);
+  server_.peer_limit().remove(remote);
+}
+
+void Acceptor::rest() noexcept {
+  home_.loop().poller().remove(fd_);
+  resting_ = true;
+}
+
+void Acceptor::on_order() noexcept {
+  if (limit_ == nullptr) return;
+  const auto order = limit_->take_order(*this);
+  if (order == ConnectionLimit::Order::kNone) return;
+  resting_ = false;
+  const auto now = Timer::Clock::now();
+  if (order == ConnectionLimit::Order::kWatch) return resume(now);
+  home_.loop().timers().arm(resume_timer_, now + kPause);
 }
 
 // EPOLLEXCLUSIVE cannot be modified away (epoll_ctl(2)): to pause is to remove, to resume is to add.
@@ -115,7 +204,8 @@ void Acceptor::resume(Timer::TimePoint now) noexcept {
 }
 
 void Acceptor::stop() noexcept {
-  if (!resume_timer_.armed()) home_.loop().poller().remove(fd_);
+  if (limit_ != nullptr) limit_->stop(*this);
+  if (!resume_timer_.armed() && !resting_) home_.loop().poller().remove(fd_);
   home_.loop().timers().disarm(resume_timer_);
 }
 

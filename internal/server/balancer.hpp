@@ -5,24 +5,28 @@
 #include <mutex>
 #include <vector>
 
+#include "evio/addr.hpp"
 #include "evio/events.hpp"
 
 namespace evio::internal {
 
-/// Decides which loop gets a connection. Random numbers come from the loop that asks, so nothing is shared for them.
+/// Decides which loop gets a connection. Random numbers come from the thread that asks, so nothing is shared for them.
 /// Thread-safety: any thread. It is asked once for each accepted connection.
 class Balancer {
  public:
   Balancer(LoadBalance policy, int loops) : policy_(policy), counts_(static_cast<std::size_t>(loops)) {}
 
   /// The loop for the next connection, which counts there until on_closed(). `kernel_balanced` says that the kernel has
-  /// already chosen the accepting loop (reuseport); `random` is any number.
-  int choose(int accepting_loop, bool kernel_balanced, std::uint64_t random);
+  /// already chosen the accepting loop (reuseport); `random` is any number. SourceAddrHash goes by the IP of `peer`;
+  /// those without one, unix sockets, go round.
+  int choose(int accepting_loop, bool kernel_balanced, std::uint64_t random, const Addr& peer);
   /// A connection of this loop has closed.
   void on_closed(int loop) noexcept;
 
  private:
+  int next() noexcept;
   int fewest();
+  int loop_of(const Addr& peer) noexcept;
 
   const LoadBalance policy_;
   // relaxed: only the number counts.

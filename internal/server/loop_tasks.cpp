@@ -28,24 +28,27 @@ class LoopTasks::Posted final : public NoteTarget {
 class LoopTasks::Timed final : public TimedTask, public Recycled<Timed> {
  public:
   Timed(LoopTasks& tasks, RefPtr<NoteQueue> queue, TimePoint due, std::unique_ptr<LoopTask> task) noexcept
-      : TimedTask(tasks.loop_, std::move(queue), due), tasks_(tasks), task_(std::move(task)) {}
+      : TimedTask(std::move(queue), due), tasks_(tasks), task_(std::move(task)) {}
 
  private:
   void call() noexcept override { tasks_.call(*task_); }
   void drop() noexcept override { task_.reset(); }
   TimedTasks* list() noexcept override { return tasks_.ended_ ? nullptr : &tasks_.timed_; }
+  Loop& loop() noexcept override { return tasks_.loop_; }
 
   LoopTasks& tasks_;
   std::unique_ptr<LoopTask> task_;
 };
 
 bool LoopTasks::post(LoopTasks& tasks, NoteQueue& queue, std::unique_ptr<LoopTask> task) noexcept {
+  if (queue.refuses_functions()) return false;
   auto* const posted = new (std::nothrow) Posted(tasks, std::move(task));
   return posted != nullptr && queue.post({Note::Kind::kRequest, RefPtr<NoteTarget>(posted)});
 }
 
 RefPtr<TimedTask> LoopTasks::post_after(LoopTasks& tasks, const RefPtr<NoteQueue>& queue,
                                         std::chrono::nanoseconds delay, std::unique_ptr<LoopTask> task) noexcept try {
+  if (queue->refuses_functions()) return {};
   RefPtr<TimedTask> timed(new Timed(tasks, queue, time_after(delay), std::move(task)));
   if (!TimedTask::post(timed)) return {};
   return timed;

@@ -16,7 +16,7 @@ class LoopTasks {
  public:
   LoopTasks(Loop& loop, ServerControl& server) noexcept : loop_(loop), server_(server) {}
 
-  /// `tasks` are used while the queue takes notes. False when the loop has ended, or there is no memory.
+  /// `tasks` are used while the queue takes notes. False when the loop shuts down, or there is no memory.
   static bool post(LoopTasks& tasks, NoteQueue& queue, std::unique_ptr<LoopTask> task) noexcept;
   /// Null where post() is false.
   static RefPtr<TimedTask> post_after(LoopTasks& tasks, const RefPtr<NoteQueue>& queue, std::chrono::nanoseconds delay,

@@ -8,12 +8,15 @@
 
 #include "evio/addr.hpp"
 #include "evio/events.hpp"
+#include "internal/loop/endpoint.hpp"
 #include "internal/loop/figures.hpp"
 #include "internal/loop/note_queue.hpp"
 #include "internal/loop/server_control.hpp"
 #include "internal/server/balancer.hpp"
+#include "internal/server/connection_limit.hpp"
 #include "internal/server/loop_tasks.hpp"
 #include "internal/server/notices.hpp"
+#include "internal/server/peer_limit.hpp"
 
 namespace evio::internal {
 
@@ -25,6 +28,8 @@ class ServerState final : public ServerControl {
   ServerState(const Events& events, int loops)
       : has_stopping_(static_cast<bool>(events.stopping)),
         balancer_(events.load_balance, loops),
+        connection_limit_(events.max_connections, stop_),
+        peer_limit_(events.max_per_ip),
         notices_(events, *this, loops) {
     for (int i = 0; i != loops; ++i) figures.push_back(std::make_shared<Figures>());
   }
@@ -35,6 +40,8 @@ class ServerState final : public ServerControl {
   std::vector<LoopTasks*> tasks;  // the same; valid while the queue takes notes
 
   Balancer& balancer() noexcept { return balancer_; }
+  ConnectionLimit& connection_limit() noexcept { return connection_limit_; }
+  PeerLimit& peer_limit() noexcept { return peer_limit_; }
   const StopFlag& stop_flag() const noexcept { return stop_; }
   bool shutting_down() const noexcept { return stop_.is_set(); }
 
@@ -66,13 +73,21 @@ class ServerState final : public ServerControl {
   void notice(int loop, Notice what, std::error_code code, std::string_view message) noexcept override {
     notices_.tell(loop, what, code, message);
   }
-  void on_closed(int loop) noexcept override { balancer_.on_closed(loop); }
+  void on_closed(const Endpoint& connection) noexcept override {
+    balancer_.on_closed(connection.loop_index());
+    if (connection.addr_index() < 0) return;  // not accepted
+    if (peer_limit_.is_set()) peer_limit_.remove(connection.remote());
+    // Last: with the slot the next one is accepted, to which the other two must be open.
+    if (connection_limit_.is_set()) connection_limit_.release();
+  }
 
  private:
   const bool has_stopping_;
   StopFlag asked_;  // and `stopping` is still to be called
   StopFlag stop_;
   Balancer balancer_;
+  ConnectionLimit connection_limit_;
+  PeerLimit peer_limit_;
   Notices notices_;
   std::mutex mutex_;
   std::exception_ptr exception_;

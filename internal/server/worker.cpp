@@ -25,7 +25,8 @@ Worker::~Worker() {
 
 std::error_code Worker::listen(const Listener& listener, const Listener::Socket& socket, int addr_index,
                                const Workers& workers) {
-  return acceptors_.emplace_back(std::make_unique<Acceptor>(listener, socket, addr_index, *this, workers, server_))
+  return acceptors_
+      .emplace_back(std::make_unique<Acceptor>(listener, socket, addr_index, *this, workers, server_, events_))
       ->start();
 }
 
@@ -38,6 +39,10 @@ std::error_code Worker::receive(FileDescriptor fd, int addr_index, const Addr& a
 void Worker::run() noexcept {
   if (loop_.index() == 0 && events_.tick) loop_.queue()->post(Signal::kTick);
   loop_.run(*this);
+}
+
+void Worker::on_listen() noexcept {
+  for (const auto& acceptor : acceptors_) acceptor->on_order();
 }
 
 void Worker::tick(Timer::TimePoint) noexcept {
@@ -67,6 +72,7 @@ void Worker::on_stopping() noexcept {
 // The first loop to come here refuses newcomers for all; the last one closes the listening sockets.
 void Worker::on_shutdown() noexcept {
   loop_.timers().disarm(tick_timer_);
+  loop_.queue()->refuse_functions();
   listeners_.refuse_newcomers();
   for (const auto& acceptor : acceptors_) acceptor->stop();
   listeners_.leave();

@@ -41,6 +41,7 @@ class Worker final : public LoopHandler {
   void on_stopping() noexcept override;
   void on_tick() noexcept override { tick(Timer::Clock::now()); }
   void on_sweep() noexcept override { streams_.sweep(); }
+  void on_listen() noexcept override;
   bool done() noexcept override;
   void on_end() noexcept override;
   void tick(Timer::TimePoint now) noexcept;

@@ -184,6 +184,8 @@ class Requests {
   /// The loop ends its output: from now on bytes are refused.
   void refuse_output() noexcept { state_.fetch_or(kOutputEnded, std::memory_order_relaxed); }
 
+  /// True while a wake waits. relaxed: as for closed().
+  bool woken() const noexcept { return (state_.load(std::memory_order_relaxed) & kWoken) != 0; }
   /// True while there are requests. relaxed: as for closed().
   bool has_requests() const noexcept { return newest(state_.load(std::memory_order_relaxed)) != nullptr; }
   /// True when nothing stands in the way of a message: it is not closed, paused or ended, and there are no requests:

@@ -37,25 +37,22 @@ Stream::Step Stream::run_one(Step step) {
     case Step::kAction:
       return action();
     case Step::kRead:
+      note_progress();
       return read(host_);
     case Step::kWake:
-      return deliver(host_, {});
+      return call([this] { return host_.call_data(handle(), {}); });
     case Step::kFunction:
       return function();
+    case Step::kTry:
+      return try_to_write();
     case Step::kCongested:
-      return congested();
     case Step::kDrained:
-      return drained();
     case Step::kEnded:
-      return ended();
     case Step::kIdleTimeout:
-      return time_out(Timeout::Idle);
     case Step::kWriteTimeout:
-      return time_out(Timeout::Write);
     case Step::kDeadline:
-      return time_out(Timeout::Deadline);
     case Step::kCloseTimeout:
-      return time_out_close();
+      return tell(step);
     case Step::kSalvage:
       return salvage();
     case Step::kClose:
@@ -70,9 +67,29 @@ Stream::Step Stream::run_one(Step step) {
   return Step::kWait;
 }
 
+// What the connection is told of beside its input: flow, the peer's end, time.
+Stream::Step Stream::tell(Step step) {
+  switch (step) {
+    case Step::kCongested:
+      return congested();
+    case Step::kDrained:
+      return drained();
+    case Step::kEnded:
+      return ended();
+    case Step::kIdleTimeout:
+      return time_out(Timeout::Idle);
+    case Step::kWriteTimeout:
+      return time_out(Timeout::Write);
+    case Step::kDeadline:
+      return time_out(Timeout::Deadline);
+    default:
+      return time_out_close();
+  }
+}
+
 void Stream::on_adopt(RefPtr<NoteTarget> self) noexcept {
   // Closed without a word: `opened` was never called for it.
-  if (host_.loop_.shutting_down()) return host_.server_.on_closed(loop_index());
+  if (host_.loop_.shutting_down()) return host_.server_.on_closed(*this);
   self.detach();  // the loop's reference, until it is released at the end of a turn
   run(Step::kOpened);
 }
@@ -116,12 +133,21 @@ void Stream::apply(const Options& options) {
   sys::setsockopt(transport_.fd(), IPPROTO_TCP, TCP_KEEPINTVL, period);
 }
 
-// Continues with what is pending.
+// Continues with what is pending. It may have been reported for the sake of its input, and is read even if this has
+// written some: a peer that always takes some must not keep its own input waiting.
 Stream::Step Stream::write() {
+  bool progressed = false;
+  if (const Step failed = write_pending(progressed); failed != Step::kWait) return failed;
+  if (read_while_pending_ && may_read() && !is_closing()) return Step::kRead;
+  if (!progressed && is_closing()) return discard_behind_close();
+  return next_step();
+}
+
+// kWait, unless it has failed.
+Stream::Step Stream::write_pending(bool& progressed) {
   EVIO_ASSERT(is_open() && has_pending());
   OutputQueue& output = *extras_->output;
   std::size_t left = OutputQueue::kWriteBudget;
-  bool progressed = false;
   while (!output.empty() && left != 0) {
     OutputQueue::Batch batch;
     output.gather(batch);
@@ -136,14 +162,9 @@ Stream::Step Stream::write() {
     left -= std::min(left, written);
   }
   if (progressed) output_progressed();
-  if (output.empty()) {
-    drop_pending();
-    return next_step();
-  }
-  // It was reported for the sake of its input, then.
-  if (!progressed && is_closing()) return discard_behind_close();
-  if (!progressed && read_while_pending_ && may_read()) return Step::kRead;
-  return next_step_slow();
+  extras_->tried = true;
+  if (output.empty()) drop_pending();
+  return Step::kWait;
 }
 
 // All output is handed over: Close or Detach is next. What was asked before goes first, and a wake from before the end
@@ -154,7 +175,7 @@ Stream::Step Stream::action() {
     if (continues_) return Step::kWait;
     if (requests_.has_requests()) append_requests(requests_.take_requests());
     if (may_call_function()) {
-      if (extras().functions_left-- > 0) return Step::kFunction;
+      if (may_call_more()) return Step::kFunction;
       continue_next_turn();
       return Step::kWait;
     }

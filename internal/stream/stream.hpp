@@ -105,6 +105,7 @@ class Stream final : public Pollable,
     kWake,
     kFunction,
     kWrite,
+    kTry,
     kCongested,
     kDrained,
     kEnded,
@@ -122,8 +123,10 @@ class Stream final : public Pollable,
   // stream.cpp: the states
   [[gnu::noinline]] void run(Step step) noexcept;
   Step run_one(Step step);
+  Step tell(Step step);
   Step opened();
   Step write();
+  Step write_pending(bool& progressed);
   Step action();
   Step salvage();
   Step close_now();
@@ -142,12 +145,14 @@ class Stream final : public Pollable,
 
   // stream_slow.cpp: where it leaves that path
   Step ready();
+  Step first_step() noexcept;
   Step hung_up();
   Step take_end_of_input();
   Step discard_behind_close();
   void drop_output() noexcept;
   Step read_nothing(ssize_t n);
   Step transmit_slow();
+  void wrote_sent(std::size_t bytes) noexcept;
   Step transmit_sent();
   Step transmit_request();
   [[gnu::noinline]] Step keep_sent_remainder(ssize_t written);
@@ -167,6 +172,7 @@ class Stream final : public Pollable,
 
   // stream_flow.cpp: how much waits, and who may go on
   Step flow_step();
+  Step try_to_write();
   Step congested();
   Step drained();
   Step ended();
@@ -177,6 +183,7 @@ class Stream final : public Pollable,
   // stream_timeouts.cpp
   StreamTimeouts& timeouts();
   void apply_timeouts(const Options& options);
+  void note_progress() noexcept;
   void output_progressed() noexcept;
   void look_at_acknowledgements(TimePoint now) noexcept;
   void arm_timeouts() noexcept;
@@ -233,6 +240,7 @@ class Stream final : public Pollable,
   bool may_call_function() const noexcept;
   bool waits_for_wake(const Request& request) const noexcept;
   bool holds_function() noexcept;
+  bool may_call_more() noexcept;
   Step function();
   void put_sent_first();
   [[gnu::noinline]] void move_requested_output(Output& out, int most);
@@ -287,8 +295,14 @@ class Stream final : public Pollable,
   static constexpr std::uint8_t kCongested = 16;  // `congested` was called, or would have been
   static constexpr std::uint8_t kAborted = 32;    // abort(): it ends with this step
   static constexpr std::uint8_t kTimed = 64;      // there is a write_timeout
+  static constexpr std::uint8_t kTimeouts = 128;  // timeouts_ exists
   bool only_reads() const noexcept {
     constexpr State kReading{Stage::kOpen, Interest::kRead, 0, 0};
+    return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
+  }
+
+  bool only_reads_timed() const noexcept {
+    constexpr State kReading{Stage::kOpen, Interest::kRead, 0, kTimeouts};
     return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
   }
 
@@ -309,7 +323,9 @@ class Stream final : public Pollable,
   bool write_waits_ = false;  // output is pending or may be unacknowledged, and there is a write_timeout
   std::atomic<Abort> abort_{Abort::kNone};
   Transport transport_;
-  int unacknowledged_ = 0;  // at the last look, while it lingers
+  std::uint8_t functions_left_ = 0;   // that may be called
+  std::uint16_t functions_turn_ = 0;  // in this turn
+  int unacknowledged_ = 0;  // at the last look, while it lingers: most have acknowledged everything when it begins
   std::uint32_t looks_without_progress_ = 0;
   Outbox::Chain sent_;  // in the host's outbox
   Requests requests_;

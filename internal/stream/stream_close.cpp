@@ -41,7 +41,8 @@ void Stream::end_of_input() noexcept {
 
 void Stream::finish() noexcept {
   if (!has_pending()) return run(Step::kAction);
-  if (take_last_wake()) run(Step::kWake);
+  if (take_last_wake()) return run(Step::kWake);
+  run(Step::kWrite);  // from now on it is watched as a connection that closes
 }
 
 void Stream::abandon() noexcept {
@@ -73,7 +74,6 @@ void Stream::unlink() {
   if (has_requests()) drop_requests();  // a failed connection may have some left
   host_.open_.remove(*this);
   host_.figures_.closed.add(1);
-  host_.server_.on_closed(loop_index());
 }
 
 // When the server shuts down, only what is still in flight makes a connection linger.
@@ -90,7 +90,11 @@ Stream::Step Stream::reset() {
   drop_pending();
   peer_gone_ = true;
   if (!std::exchange(reset_, true)) host_.figures_.aborted.add(1);
-  if (!is_unix()) transport_.reset_on_close();
+  if (is_unix()) {
+    discard_input();  // which would make close(2) fail the peer, which is to see the end
+  } else {
+    transport_.reset_on_close();
+  }
   return Step::kClose;
 }
 
@@ -122,7 +126,9 @@ bool Stream::end_by_abort() noexcept {
   }
   if (extras_ != nullptr) end_extras();
   context().reset();
-  // Not before `closed` has returned: until then the peer cannot see the end.
+  host_.server_.on_closed(*this);
+  // Not before `closed` has returned: until then the peer cannot see the end. When it does, its connection counts no
+  // more.
   if (linger && transport_.end_output()) {
     enter(Stage::kLingering);
     linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + host_.linger_interval_;
@@ -140,12 +146,14 @@ Stream::Step Stream::detach() {
   enter(Stage::kEnded);
   end_timeouts();
   unregister();
+  if ((state_.output & kEnding) != 0) end_output_now();  // who gets the socket finds it as it was asked for
   DetachedConn socket(transport_.detach());
   host_.current_ = this;
   host_.call_guarded([&] { return host_.events_.detached(handle(), std::move(socket)); });
   host_.current_ = nullptr;
   if (extras_ != nullptr) end_extras();
   context().reset();
+  host_.server_.on_closed(*this);
   enter(Stage::kClosed);
   release_to_loop();
   return Step::kWait;
@@ -166,17 +174,18 @@ Stream::Step Stream::linger() {
 }
 
 // As long as the peer has not acknowledged everything, and goes on acknowledging, it gets more time: closing the socket
-// now could destroy what it has not received yet. One that has acknowledged nothing for close_timeout is gone, or does
-// not read: it is reset.
+// now could destroy what it has not received yet. Once it has, it gets a second. One that has acknowledged nothing for
+// close_timeout is gone, or does not read: it is reset.
 bool Stream::linger_expired(TimePoint next) noexcept {
   const int left = unacknowledged();
+  const int before = std::exchange(unacknowledged_, left);
+  looks_without_progress_ = left == before ? looks_without_progress_ + 1 : left == 0 ? 1 : 0;
+  const std::uint32_t most = left != 0 ? host_.linger_looks_ : host_.discard_looks_;
+  if (most == 0 || looks_without_progress_ < most) {
+    linger_until_ = next;
+    return false;
+  }
   if (left != 0) {
-    looks_without_progress_ = left == unacknowledged_ ? looks_without_progress_ + 1 : 0;
-    unacknowledged_ = left;
-    if (host_.linger_looks_ == 0 || looks_without_progress_ != host_.linger_looks_) {
-      linger_until_ = next;
-      return false;
-    }
     host_.figures_.aborted.add(1);
     transport_.reset_on_close();
   }

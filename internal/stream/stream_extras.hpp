@@ -22,7 +22,7 @@ struct StreamExtras {
   Timer::TimePoint deadline = Timer::kNever;
   Timer::TimePoint output_progress{};  // when the kernel has last taken output, or the peer acknowledged some
   Acknowledgements acknowledgements;
-  int functions_left = 0;  // that may be called in this turn
+  bool tried = false;  // the socket has just refused what is pending
 };
 
 }  // namespace evio::internal

@@ -1,4 +1,6 @@
 /// How much output of a connection waits, and how each side of its stream ends.
+#include <utility>
+
 #include "internal/stream/stream.hpp"
 #include "internal/stream/stream_host.hpp"
 
@@ -8,9 +10,18 @@ namespace evio::internal {
 Stream::Step Stream::flow_step() {
   const bool congested = (state_.output & kCongested) != 0;
   if ((!congested && !has_pending()) || is_closing() || !host_.watches_flow()) return Step::kWait;
+  const bool tried = std::exchange(extras_->tried, false);
   const std::size_t pending = pending_bytes_.now();
-  if (!congested) return pending > extras_->high_water ? Step::kCongested : Step::kWait;
-  return pending <= extras_->low_water ? Step::kDrained : Step::kWait;
+  if (congested) return pending <= extras_->low_water ? Step::kDrained : Step::kWait;
+  if (pending <= extras_->high_water) return Step::kWait;
+  return tried ? Step::kCongested : Step::kTry;
+}
+
+// Some of what is pending was added without trying to write it, for the socket was full before.
+Stream::Step Stream::try_to_write() {
+  bool progressed = false;
+  const Step failed = write_pending(progressed);
+  return failed == Step::kWait ? next_step() : failed;
 }
 
 Stream::Step Stream::congested() {

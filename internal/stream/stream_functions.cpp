@@ -12,7 +12,7 @@ namespace evio::internal {
 class Stream::Timed final : public TimedTask, public Recycled<Timed> {
  public:
   Timed(Stream& stream, TimePoint due, std::unique_ptr<ConnTask> task) noexcept
-      : TimedTask(stream.host_.loop_, RefPtr<NoteQueue>(stream.host_.queue()), due), task_(std::move(task)) {
+      : TimedTask(stream.shared_queue(), due), task_(std::move(task)) {
     stream.retain();
     stream_ = RefPtr<Stream>(&stream);
   }
@@ -21,8 +21,15 @@ class Stream::Timed final : public TimedTask, public Recycled<Timed> {
   void call() noexcept override { stream_->call_timed(*task_); }
   void drop() noexcept override { task_.reset(); }
   TimedTasks* list() noexcept override {
-    return stream_->is_open() && !stream_->is_closing() && stream_->has_extras() ? &stream_->extras_->timed : nullptr;
+    if (!stream_->is_open() || stream_->is_closing()) return nullptr;
+    try {
+      return &stream_->extras().timed;
+    } catch (...) {
+      stream_->run(stream_->out_of_memory());  // another thread was told that it is called: it must not just be lost
+      return nullptr;
+    }
   }
+  Loop& loop() noexcept override { return stream_->host_.loop_; }
 
   RefPtr<Stream> stream_;
   std::unique_ptr<ConnTask> task_;
@@ -38,6 +45,7 @@ bool Stream::post(std::unique_ptr<ConnTask> task) { return add_function(std::mov
 
 RefPtr<TimedTask> Stream::post_after(std::chrono::nanoseconds delay, std::unique_ptr<ConnTask> task) try {
   if (is_closing()) return {};
+  if (on_loop()) extras();
   RefPtr<TimedTask> timed(new Timed(*this, time_after(delay), std::move(task)));
   if (!TimedTask::post(timed)) return {};
   return timed;

@@ -4,15 +4,20 @@
 #include <limits>
 
 namespace evio::internal {
+namespace {
+
+constexpr std::int64_t kManyLooks = std::numeric_limits<std::uint32_t>::max();
+
+}  // namespace
 
 StreamHost::StreamHost(Loop& loop, const Events& events, ServerControl& server)
     : events_(events), loop_(loop), figures_(loop.figures()), server_(server) {
   const std::chrono::nanoseconds timeout = events.close_timeout;
   if (timeout.count() <= 0) return;
-  const auto looks = std::min<std::int64_t>((timeout + kLinger - std::chrono::nanoseconds(1)) / kLinger,
-                                            std::numeric_limits<std::uint32_t>::max());
+  const auto looks = std::min<std::int64_t>((timeout + kLinger - std::chrono::nanoseconds(1)) / kLinger, kManyLooks);
   linger_looks_ = static_cast<std::uint32_t>(looks);
   linger_interval_ = std::min<std::chrono::nanoseconds>(kLinger, timeout / looks);
+  discard_looks_ = static_cast<std::uint32_t>(std::min<std::int64_t>(kLinger / linger_interval_, kManyLooks));
 }
 
 StreamHost::~StreamHost() {

@@ -74,13 +74,19 @@ class StreamHost {
   StreamList open_;
   // A peer that has acknowledged nothing at so many looks, one an interval, is reset: after Events::close_timeout.
   std::chrono::nanoseconds linger_interval_ = kLinger;
-  std::uint32_t linger_looks_ = 0;  // 0: it is waited for
-  StreamList lingering_;            // by the time until which they do
+  std::uint32_t linger_looks_ = 0;   // 0: it is waited for
+  std::uint32_t discard_looks_ = 1;  // one that has acknowledged everything has these: a second
+  StreamList lingering_;             // by the time until which they do
   TimePoint drain_until_ = Timer::kNever;
   MemberTimer<&StreamHost::on_linger_timer> linger_timer_{*this};
   MemberTimer<&StreamHost::close_acknowledged> look_timer_{*this};
   std::array<char, 16 * 1024> discarded_;  // where input goes that nobody reads
 };
+
+// Something moves in this turn.
+inline void Stream::note_progress() noexcept {
+  if (timeouts_ != nullptr) timeouts_->progress = host_.loop_.turn_time();
+}
 
 // Calls a user's function as `data` is called.
 template <class Callback>
@@ -93,6 +99,7 @@ Stream::Step Stream::call(Callback callback) {
   } catch (...) {
     return callback_threw();
   }
+  if (timeouts_ != nullptr && !has_pending() && (has_sent() || !host_.out_.empty())) output_progressed();
   return finish_callback(host_, action);
 }
 

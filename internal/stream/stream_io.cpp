@@ -12,7 +12,7 @@ namespace evio::internal {
   StreamHost& host = host_;
   Step step = Step::kRead;
   if (!only_reads() || !requests_.open_and_empty(requested_)) [[unlikely]]
-    step = Step::kReady;
+    step = first_step();
   if (step == Step::kRead) [[likely]] {
     try {
       step = read(host);
@@ -24,12 +24,19 @@ namespace evio::internal {
     run(step);
 }
 
+// A connection with timeouts takes the same path, but for this.
+inline Stream::Step Stream::first_step() noexcept {
+  if (!only_reads_timed() || !requests_.open_and_empty(requested_)) return Step::kReady;
+  timeouts_->progress = host_.loop_.turn_time();
+  return Step::kRead;
+}
+
 Stream::Step Stream::read(StreamHost& host) {
   const std::span<char> room = host.input_.room();
-  const ssize_t n = transport_.read_once(host.figures_, room.data(), room.size());
+  const ssize_t n = transport_.read_once(room.data(), room.size());
   if (n <= 0) [[unlikely]]
     return read_nothing(n);
-  if (timeouts_ != nullptr) timeouts_->progress = host.loop_.turn_time();
+  host.figures_.count_read(static_cast<std::size_t>(n));
   return deliver(host, host.input_.filled(room.data(), static_cast<std::size_t>(n), reuses_input_));
 }
 
@@ -62,13 +69,14 @@ Stream::Step Stream::finish_callback(StreamHost& host, Action action) {
 
 Stream::Step Stream::transmit(StreamHost& host) {
   Output& out = host.out_;
-  if (!OutputAccess::is_one_copy(out) || state_.output != 0) [[unlikely]]
+  if (!OutputAccess::is_one_copy(out) || (state_.output & ~kTimeouts) != 0) [[unlikely]]
     return transmit_slow();
   const std::string_view bytes = OutputAccess::copied(out);
   if (bytes.empty()) return Step::kWait;
-  const ssize_t n = transport_.write_once(host.figures_, bytes.data(), bytes.size());
+  const ssize_t n = transport_.write_once(bytes.data(), bytes.size());
   if (n != static_cast<ssize_t>(bytes.size())) [[unlikely]]
     return keep_output(n);
+  host.figures_.count_write(bytes.size());
   OutputAccess::reset_copied(out);
   return Step::kWait;
 }
@@ -77,7 +85,7 @@ Stream::Step Stream::transmit(StreamHost& host) {
 Stream::Step Stream::next_step() {
   if (only_reads()) [[likely]]
     return Step::kWait;
-  return next_step_slow();
+  return only_reads_timed() ? Step::kWait : next_step_slow();
 }
 
 // Callbacks may assign to the handle or move it away: it is not the loop's own reference.

@@ -130,7 +130,12 @@ bool Stream::add_own(Request* request) noexcept {
   RequestList one;
   one.add(request);
   if (is_closing()) return false;
+  if (requests_.woken()) take_requests();
   if (requests_.has_requests()) append_requests(requests_.take_requests());
+  if (wake_due_) {  // it follows the data call of a wake that was called before it
+    request->after_wake = true;
+    wakes_forgotten_ = false;
+  }
   append_requests(std::move(one));
   continue_next_turn();
   return true;
@@ -206,6 +211,8 @@ void Stream::on_flush() noexcept {
 
 void Stream::on_continue() noexcept {
   continues_ = false;
+  functions_left_ = kFunctionsAtOnce;  // a loop that shuts down comes here more than once a turn
+  functions_turn_ = host_.loop_.turns();
   on_request();
 }
 
@@ -243,7 +250,7 @@ void Stream::send_requested() noexcept {
 // Sends, and calls functions, in order: up to a wake that is due before them.
 void Stream::serve_requests() noexcept {
   send_requested();
-  for (int left = kFunctionsAtOnce; left != 0 && is_open() && may_call_function(); --left) {
+  while (is_open() && may_call_function() && may_call_more()) {
     run(Step::kFunction);
     send_requested();
   }
@@ -255,6 +262,7 @@ bool Stream::take_requests() noexcept {
   Requests::Taken taken = requests_.take();
   if (taken.woken) {
     requested_.forget_wakes();  // those that are left were behind an earlier one
+    if (extras_ != nullptr) extras_->behind.forget_wakes();
     wakes_forgotten_ = false;
   }
   if (!taken.list.empty()) append_requests(std::move(taken.list));
@@ -295,8 +303,18 @@ bool Stream::waits_for_wake(const Request& request) const noexcept {
   return wake_due_ && request.after_wake && !is_closing();
 }
 
+// So many a turn, whatever leads to them. A turn that is taken for an old one only calls fewer.
+bool Stream::may_call_more() noexcept {
+  if (functions_turn_ != host_.loop_.turns()) {
+    functions_turn_ = host_.loop_.turns();
+    functions_left_ = kFunctionsAtOnce;
+  }
+  return functions_left_ != 0;
+}
+
 // Calls the function that is next, or does what else was asked.
 Stream::Step Stream::function() {
+  --functions_left_;
   Request::What what;
   {
     BlockPool::Returned returned(queue().blocks());
@@ -335,9 +353,9 @@ void Stream::continue_next_turn() noexcept {
 // Before a data call: what it returns leaves after what other threads have asked, up to the wake that is due.
 void Stream::put_requests_first() noexcept {
   take_requests();
-  for (int left = kFunctionsAtOnce; left != 0 && holds_function(); --left) {
+  while (holds_function()) {
     send_requested();
-    if (!is_open() || !may_call_function()) return;
+    if (!is_open() || !may_call_function() || !may_call_more()) return;
     run(Step::kFunction);
     if (!is_open() || is_closing()) return;
   }

@@ -23,12 +23,13 @@ Error connection_error(const Endpoint& endpoint, std::string_view call, std::err
 Stream::Step Stream::ready() {
   switch (state_.stage) {
     case Stage::kOpen:
-      if (has_pending()) return Step::kWrite;
-      if (is_closing()) return Step::kAction;  // close() was called, and its note is still to come
-      // What other threads have asked by now, with a note that is still to come, comes before what `data` answers.
+      if ((state_.output & kAborted) != 0) return reset();
+      if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // its note may be still to come
+      // What other threads have asked by now, with a note that is still to come, comes before what a callback answers.
       if (has_requests()) put_requests_first();
       if (!is_open()) return Step::kWait;
-      if (has_pending() || is_closing()) return next_step_slow();
+      if (is_closing()) return next_step_slow();
+      if (has_pending()) return Step::kWrite;
       return may_read() ? Step::kRead : hung_up();
     case Stage::kLingering:
       return Step::kLinger;
@@ -40,10 +41,11 @@ Stream::Step Stream::ready() {
   return Step::kWait;
 }
 
-// It was reported although it is not to be read. If it was not paused just now, its socket has failed or is shut down
-// both ways.
+// It was reported although it is not to be read: as it was paused just now, or its socket has failed or is shut down
+// both ways. What was reported may be from before it was watched for failure alone.
 Stream::Step Stream::hung_up() {
   if (state_.interest != Interest::kFailure) return update_interest();
+  if (!transport_.has_hung_up()) return Step::kWait;
   if (const int err = transport_.take_error(); err != 0) {
     fail(connection_error(*this, "read", {err, std::system_category()}));
     return Step::kSalvage;
@@ -60,7 +62,7 @@ Stream::Step Stream::hung_up() {
 // read(2) returned end of file or an error.
 Stream::Step Stream::read_nothing(ssize_t n) {
   if (n < 0 && errno == EINTR) return Step::kRead;
-  if (n < 0 && sys::would_block(errno)) return Step::kWait;
+  if (n < 0 && sys::would_block(errno)) return next_step();
   if (n == 0) return take_end_of_input();
   peer_gone_ = true;
   fail(connection_error(*this, "read", sys::last_error()));
@@ -68,7 +70,7 @@ Stream::Step Stream::read_nothing(ssize_t n) {
 }
 
 Stream::Step Stream::take_end_of_input() {
-  if (timeouts_ != nullptr) timeouts_->progress = host_.loop_.turn_time();
+  note_progress();
   input_over_ = true;
   if (half_open_ && !is_closing()) return Step::kEnded;
   peer_gone_ = true;
@@ -89,7 +91,7 @@ Stream::Step Stream::discard_behind_close() {
 // Writes output in several pieces, after output that is pending or was sent before, or announced by pre_write. One text
 // that was sent, and nothing else, is as common as all of that: it is written from where it is.
 Stream::Step Stream::transmit_slow() {
-  if (state_.output == kSent && host_.out_.empty()) {
+  if ((state_.output & ~kTimeouts) == kSent && host_.out_.empty()) {
     if (requested_.empty() && host_.outbox_.is_one_text(sent_)) return transmit_sent();
     if (requested_.is_one() && sent_.first == 0) return transmit_request();
   }
@@ -144,32 +146,42 @@ void Stream::drop_output() noexcept {
   state_.output &= static_cast<std::uint8_t>(~kSent);
 }
 
+// The socket has taken it whole.
+inline void Stream::wrote_sent(std::size_t bytes) noexcept {
+  host_.figures_.count_write(bytes);
+  pending_bytes_.remove(bytes);
+  if (timeouts_ != nullptr) [[unlikely]]
+    output_progressed();
+}
+
 Stream::Step Stream::transmit_sent() {
   const std::string_view text = host_.outbox_.first_text(sent_);
-  const ssize_t n = transport_.write_once(host_.figures_, text.data(), text.size());
+  const ssize_t n = transport_.write_once(text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
-  pending_bytes_.remove(text.size());
+  wrote_sent(text.size());
   sent_ = {};
-  state_.output = 0;
+  state_.output &= kTimeouts;
   return Step::kWait;
 }
 
 Stream::Step Stream::transmit_request() {
   EVIO_ASSERT(may_move_request());
   const std::string_view text = requested_.front().text();
-  const ssize_t n = transport_.write_once(host_.figures_, text.data(), text.size());
+  const ssize_t n = transport_.write_once(text.data(), text.size());
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
-  pending_bytes_.remove(text.size());
+  wrote_sent(text.size());
   BlockPool::Returned returned(queue().blocks());
   requested_.pop()->recycle(returned);
-  state_.output = 0;
+  bring_up_requests();
+  state_.output &= kTimeouts;
   return Step::kWait;
 }
 
 Stream::Step Stream::keep_sent_remainder(ssize_t written) {
   const int err = errno;
+  if (written > 0) host_.figures_.count_write(static_cast<std::size_t>(written));
   put_sent_first();
   errno = err;
   return keep_remainder(written);
@@ -183,7 +195,10 @@ Stream::Step Stream::write_output() {
 
 // The socket has taken `written` bytes of a callback's output, or failed.
 Stream::Step Stream::keep_output(ssize_t written) {
+  const int err = errno;
+  if (written > 0) host_.figures_.count_write(static_cast<std::size_t>(written));
   pending_bytes_.add(host_.out_.size());
+  errno = err;
   return keep_remainder(written);
 }
 
@@ -198,7 +213,10 @@ Stream::Step Stream::keep_remainder(ssize_t written) {
   }
   const std::size_t done = written < 0 ? 0 : static_cast<std::size_t>(written);
   pending_bytes_.remove(done);
-  if (done != out.size()) keep_pending(done);
+  if (done != out.size()) {
+    keep_pending(done);
+    extras_->tried = true;
+  }
   out.clear();
   output_progressed();
   return Step::kWait;

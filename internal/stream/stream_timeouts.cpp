@@ -48,6 +48,7 @@ StreamTimeouts& Stream::timeouts() {
     extras();
     timeouts_ = std::make_unique<StreamTimeouts>(*this);
     timeouts_->progress = extras_->output_progress = Timer::Clock::now();
+    state_.output |= kTimeouts;
   }
   return *timeouts_;
 }
@@ -56,6 +57,7 @@ void Stream::end_timeouts() noexcept {
   if (timeouts_ == nullptr) return;
   host_.loop_.timers().disarm(*timeouts_);
   timeouts_.reset();
+  state_.output &= static_cast<std::uint8_t>(~kTimeouts);
 }
 
 // Throws std::bad_alloc.
@@ -78,7 +80,8 @@ void Stream::output_progressed() noexcept {
 }
 
 void Stream::look_at_acknowledgements(TimePoint now) noexcept {
-  const int left = unacknowledged();
+  // Of a unix socket it is what the peer has not read: that tells whether it goes on reading, and no more.
+  const int left = has_pending() ? transport_.unacknowledged() : unacknowledged();
   if (extras_->acknowledgements.progressed(left)) timeouts_->progress = extras_->output_progress = now;
   if (left == 0 && !has_pending()) write_waits_ = false;
 }
@@ -100,7 +103,7 @@ void Stream::arm_timeouts() noexcept {
     if (mine.idle.count() > 0) due = std::min(due, after(mine.progress, mine.idle));
     if (write_waits_) due = std::min(due, after(extras_->output_progress, mine.write));
   }
-  const bool looks = limit.count() > 0 && !is_unix() && (has_pending() || write_waits_);
+  const bool looks = limit.count() > 0 && (has_pending() || (write_waits_ && !is_unix()));
   if (looks) due = std::min(due, after(host_.loop_.turn_time(), limit / kLooks));
   if (!timeouts_->armed() || due < timeouts_->due()) host_.loop_.timers().arm(*timeouts_, due);
 }
@@ -126,6 +129,8 @@ void Stream::watch_close() {
 
 void Stream::on_timeout(TimePoint now) noexcept {
   EVIO_ASSERT(is_open());
+  timeouts_->progress = host_.loop_.end_of_turn(timeouts_->progress);
+  extras_->output_progress = host_.loop_.end_of_turn(extras_->output_progress);
   if (has_pending() || write_waits_) look_at_acknowledgements(now);
   const auto over = [now](TimePoint since, nanoseconds limit) {
     return limit.count() > 0 && after(since, limit) <= now;
@@ -148,10 +153,14 @@ void Stream::on_timeout(TimePoint now) noexcept {
 bool Stream::moved_meanwhile() noexcept {
   const bool reads = state_.interest == Interest::kRead || state_.interest == Interest::kReadWrite;
   if (reads && transport_.unread() > 0) return true;
-  return extras_->acknowledgements.progressed(unacknowledged());
+  return !is_unix() && extras_->acknowledgements.progressed(unacknowledged());
 }
 
 Stream::Step Stream::time_out(Timeout what) {
+  // What others have sent meanwhile leaves before what the callback adds.
+  if (has_requests()) put_requests_first();
+  if (!is_open()) return Step::kWait;
+  if (is_closing()) return next_step_slow();
   host_.figures_.timers.add(1);
   if (!host_.events_.timeout) {
     end_by_timeout(what);

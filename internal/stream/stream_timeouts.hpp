@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <limits>
+#include <utility>
 
 #include "internal/base/recycled.hpp"
 #include "internal/loop/timer_wheel.hpp"
@@ -34,12 +35,11 @@ class Acknowledgements {
  public:
   /// The kernel has taken more: what was seen before counts no more.
   void forget() noexcept { left_ = kUnknown; }
-  /// So many bytes are unacknowledged now. True if the peer has acknowledged some since the last look, or may have:
-  /// nobody has looked before.
+  /// So many bytes are unacknowledged now. True if the peer has acknowledged some since the last look, or may have: the
+  /// kernel has taken more since then, or nobody has looked before. Nothing left at the first look is no progress.
   bool progressed(int left) noexcept {
-    const bool fewer = left < left_;
-    left_ = left;
-    return fewer && left != 0;
+    const int before = std::exchange(left_, left);
+    return left != before && (left != 0 || before != kUnknown);
   }
 
  private:

@@ -18,15 +18,14 @@ class Transport {
 
   int fd() const noexcept { return fd_.get(); }
 
-  /// Not retried after EINTR, nor is write_once(): the fast path of a loop, which takes another way then.
-  ssize_t read_once(Figures& figures, char* to, std::size_t size) noexcept {
-    return count_read(figures, sys::read_once(fd_.get(), to, size));
+  /// Not retried after EINTR, nor is write_once(), and not counted: the fast path of a loop, which takes another way
+  /// when they fail, and counts what they have done.
+  ssize_t read_once(char* to, std::size_t size) noexcept { return sys::read_once(fd_.get(), to, size); }
+  ssize_t write_once(const char* from, std::size_t size) noexcept {
+    return sys::send_once(fd_.get(), from, size, MSG_NOSIGNAL);
   }
   ssize_t read(Figures& figures, std::span<char> to) noexcept {
     return count_read(figures, sys::read(fd_.get(), to.data(), to.size()));
-  }
-  ssize_t write_once(Figures& figures, const char* from, std::size_t size) noexcept {
-    return count_write(figures, sys::send_once(fd_.get(), from, size, MSG_NOSIGNAL));
   }
   ssize_t write(Figures& figures, std::span<iovec> parts) noexcept {
     if (parts.size() == 1)
@@ -43,6 +42,11 @@ class Transport {
   /// taken is with its peer.
   int unacknowledged() const noexcept { return queue_length(SIOCOUTQ); }
 
+  /// Whether it has failed or is shut down both ways: what a poller reports whatever it is watched for.
+  bool has_hung_up() const noexcept {
+    pollfd state{fd_.get(), 0, 0};
+    return sys::poll(&state, 1, 0) == 1;
+  }
   /// What the socket has failed with; 0: nothing (SO_ERROR, socket(7)).
   int take_error() noexcept { return sys::take_error(fd_.get()); }
 
@@ -58,17 +62,11 @@ class Transport {
 
  private:
   static ssize_t count_read(Figures& figures, ssize_t n) noexcept {
-    if (n > 0) [[likely]] {
-      figures.reads.add(1);
-      figures.bytes_read.add(static_cast<std::uint64_t>(n));
-    }
+    if (n > 0) figures.count_read(static_cast<std::size_t>(n));
     return n;
   }
   static ssize_t count_write(Figures& figures, ssize_t n) noexcept {
-    if (n > 0) [[likely]] {
-      figures.writes.add(1);
-      figures.bytes_written.add(static_cast<std::uint64_t>(n));
-    }
+    if (n > 0) figures.count_write(static_cast<std::size_t>(n));
     return n;
   }
   int queue_length(unsigned long request) const noexcept {

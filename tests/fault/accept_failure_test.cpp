@@ -135,5 +135,57 @@ TEST_P(ExhaustedTest, ResumptionThatFailsIsTriedAgain) {
   EXPECT_GE(refused, 2);
 }
 
+class LimitedTest : public AcceptFailureTest {
+ protected:
+  // With the nth accept of a server that is full most of the time: everybody is served all the same, never three at
+  // once.
+  void expect_all_served(int n, int error) {
+    SCOPED_TRACE("accept " + std::to_string(n) + ", error " + std::to_string(error));
+    std::atomic<int> calls{0};
+    Injection injection([&](Invocation& invocation) {
+      return invocation.call == Call::kAccept4 && calls.fetch_add(1) == n ? error : 0;
+    });
+    std::atomic<int> open{0};
+    Events handlers = echoing();
+    handlers.max_connections = 2;
+    handlers.opened = [&](Conn&, Output&, Options&) {
+      EXPECT_LE(++open, 2);
+      return Action::None;
+    };
+    handlers.closed = [&](Conn&, const Error&) {
+      --open;
+      return Action::None;
+    };
+    TestServer server(handlers, {address(), address()});
+    std::vector<Client> clients;
+    for (std::size_t i = 0; i < 10; ++i) clients.push_back(server.connect(i % 2));
+    std::vector<std::thread> visitors;
+    for (Client& client : clients) {
+      visitors.emplace_back([&client] {
+        expect_echo(client);
+        client.close();
+      });
+    }
+    for (std::thread& visitor : visitors) visitor.join();
+    expect_full_again(server);
+  }
+  // No place was lost.
+  static void expect_full_again(TestServer& server) {
+    Client first = server.connect(0);
+    Client second = server.connect(1);
+    expect_echo(first);
+    expect_echo(second);
+  }
+};
+EVIO_INSTANTIATE(LimitedTest, modes_of({1, 4}));
+
+TEST_P(LimitedTest, AnErrorOfOneConnectionCostsNoPlace) {
+  for (int n = 0; n < 14; ++n) expect_all_served(n, ECONNABORTED);
+}
+
+TEST_P(LimitedTest, APauseCostsNoPlace) {
+  for (int n = 0; n < 14; ++n) expect_all_served(n, n % 2 == 0 ? EMFILE : ENOMEM);
+}
+
 }  // namespace
 }  // namespace evio::test

@@ -6,8 +6,11 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -15,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/fate.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
 
@@ -90,9 +94,10 @@ class AllocationFailureTest : public ModeTest {
       may_fail = true;
       return Action::None;
     };
-    handlers.opened = [this](Conn& conn, Output& out, Options&) {
+    handlers.opened = [this](Conn& conn, Output& out, Options& opts) {
       const Untouched mine;
       const std::lock_guard lock(mutex_);
+      if (conns_.size() % 2 == 1) opts.idle_timeout = opts.write_timeout = kLong;  // not the bystander's
       conns_.push_back(conn);
       opened_.add();
       out = "+";
@@ -117,10 +122,17 @@ class AllocationFailureTest : public ModeTest {
   }
 
   Action hear(Conn& conn, const Bytes& in, Output& out) {
-    if (in == "large") out.append(large_);        // shared
+    if (in == "large") out.append(large_);  // shared
+    if (in == "large close") {
+      out.append(large_);
+      return Action::Close;  // while it waits
+    }
     if (in == "text") out.append(large_.view());  // copied: by the library, in its buffer
     if (in == "wake") conn.wake();
     if (in == "send") conn.send(large_);
+    if (in == "expire") conn.expires_after(kLong);
+    if (in == "expired") conn.expires_after(std::chrono::nanoseconds(1));
+    if (in == "abort") conn.abort();
     if (in == "close") return Action::Close;
     if (in == "detach") return Action::Detach;
     const Untouched mine;
@@ -137,7 +149,8 @@ class AllocationFailureTest : public ModeTest {
 
   // Everything there is to allocate for. What the clients get depends on what fails.
   void exercise(const TestServer& server) {
-    static constexpr std::array kWhat{"large", "text", "wake", "send", "close", "detach", "throw", "keep", ""};
+    static constexpr std::array kWhat{"large", "text",   "wake",    "send",  "close",       "detach", "throw",
+                                      "keep",  "expire", "expired", "abort", "large close", ""};
     std::vector<Client> clients;
     while (clients.size() < kWhat.size()) clients.emplace_back(server.addr(), kSmall);
     for (std::size_t i = 0; i < clients.size(); ++i) {
@@ -153,7 +166,9 @@ class AllocationFailureTest : public ModeTest {
     for (const Conn& conn : conns) {
       conn.wake();
       conn.send(large_);
+      conn.expires_after(kLong);
     }
+    if (!conns.empty()) conns.back().abort();
     for (Client& client : clients) {
       client.shutdown_write();
       client.receive_all();
@@ -193,6 +208,7 @@ class AllocationFailureTest : public ModeTest {
   }
 
   static constexpr Client::Tuning kSmall{.receive_buffer = 65'536};
+  static constexpr std::chrono::hours kLong{1};
   const Bytes large_{pattern(400'000)};
   std::mutex mutex_;
   std::vector<Conn> conns_;
@@ -421,14 +437,151 @@ TEST_P(LostNoteTest, AThreadCanSendOnceThereIsMemory) {
   EXPECT_LT(n, 20);
 }
 
+// Whatever is lacking for a function, in the call or when its loop hears of it: one that is refused is destroyed in the
+// call; one that was taken runs, or its connection is closed for want of memory. Each is destroyed once.
+class FunctionWithoutMemoryTest : public LostNoteTest {
+ protected:
+  enum class How { kPost, kPostAfter, kServerPost, kServerPostAfter };
+
+  // Makes the call while the nth allocation fails, of the calling thread and of the loop. Returns whether it did.
+  bool fail_nth(How how, bool on_loop, int nth);
+  void call(How how, Fate& fate);
+  Events handlers() {
+    Events handlers = events();
+    handlers.opened = [this](Conn& conn, Output&, Options&) {
+      may_fail = true;  // this loop's thread from now on
+      const Untouched mine;
+      conn_ = conn;
+      opened_.add();
+      return Action::None;
+    };
+    handlers.data = [this](Conn&, const Bytes&, Output&) {
+      in_loop_();
+      return Action::None;
+    };
+    handlers.closed = [this](Conn&, const Error&) {
+      const Untouched mine;
+      closed_.add();
+      return Action::None;
+    };
+    return handlers;
+  }
+
+  std::unique_ptr<TestServer> server_;
+  Conn conn_;
+  Counter opened_;
+  Counter closed_;
+  Counter called_;
+  std::function<void()> in_loop_;
+  bool taken_ = false;
+  bool ended_in_the_call_ = false;
+  std::thread::id caller_;
+};
+EVIO_INSTANTIATE(FunctionWithoutMemoryTest, modes_of({1, 4}));
+
+void FunctionWithoutMemoryTest::call(How how, Fate& fate) {
+  using std::chrono::nanoseconds;
+  const auto of_conn = [&] {
+    return [token = fate.token()](Conn&, Output&) {
+      token.run();
+      return Action::None;
+    };
+  };
+  const auto of_loop = [&] {
+    return [token = fate.token()] {
+      token.run();
+      return Action::None;
+    };
+  };
+  const Server& server = server_->handle();
+  const int loop = conn_.loop_index();
+  caller_ = std::this_thread::get_id();
+  taken_ = true;
+  may_fail = true;
+  if (how == How::kPost) taken_ = conn_.post(of_conn());
+  if (how == How::kPostAfter) conn_.post_after(nanoseconds(1), of_conn());
+  if (how == How::kServerPost) taken_ = server.post(loop, of_loop());
+  if (how == How::kServerPostAfter) server.post_after(loop, nanoseconds(1), of_loop());
+  // Of a timer nobody is told; at its loop only what is refused can have ended by now.
+  ended_in_the_call_ = fate.ends() != 0 && fate.where() == caller_;
+  const Untouched mine;
+  called_.add();
+}
+
+bool FunctionWithoutMemoryTest::fail_nth(How how, bool on_loop, int nth) {
+  SCOPED_TRACE("call " + std::to_string(static_cast<int>(how)) + (on_loop ? " of its loop" : " of a thread") +
+               ", allocation " + std::to_string(nth));
+  const std::size_t opened = opened_.value();
+  const std::size_t called = called_.value();
+  const std::size_t closed = closed_.value();
+  Client client = server_->connect();
+  EXPECT_TRUE(opened_.wait_for(opened + 1));
+  Fate fate;
+  in_loop_ = [&] { call(how, fate); };
+  failed = 0;
+  before = nth;
+  failures = 1;
+  if (on_loop) {
+    client.send_all("go");
+  } else {
+    std::thread([&] {
+      call(how, fate);
+      may_fail = false;
+    }).join();
+  }
+  EXPECT_TRUE(called_.wait_for(called + 1));
+  EXPECT_TRUE(fate.wait_for_end());
+  failures = 0;
+  EXPECT_EQ(fate.ends(), 1u);
+  EXPECT_LE(fate.runs(), 1u);
+  if (!taken_) {
+    EXPECT_TRUE(ended_in_the_call_);
+  }
+  if (ended_in_the_call_) {
+    EXPECT_EQ(fate.runs(), 0u);
+    EXPECT_EQ(fate.where(), caller_);
+  } else {
+    if (!on_loop) {
+      EXPECT_NE(fate.where(), caller_);
+    }
+    if (fate.runs() == 0) {
+      EXPECT_TRUE(how == How::kPost || how == How::kPostAfter);
+      EXPECT_TRUE(closed_.wait_for(closed + 1)) << "it was lost";
+    }
+  }
+  client.close();
+  EXPECT_TRUE(closed_.wait_for(closed + 1));
+  return failed != 0;
+}
+
+TEST_P(FunctionWithoutMemoryTest, RunsOrIsDestroyedInTheCallOrCostsItsConnection) {
+  int total = 0;
+  for (const How how : {How::kPost, How::kPostAfter, How::kServerPost, How::kServerPostAfter}) {
+    for (const bool on_loop : {false, true}) {
+      server_ = std::make_unique<TestServer>(handlers(), address());
+      int nth = 0;
+      while (fail_nth(how, on_loop, nth) && nth < 50 && !HasFailure()) ++nth;
+      EXPECT_LT(nth, 50);
+      total += nth;
+      server_.reset();
+      conn_ = {};
+    }
+  }
+  EXPECT_GT(total, 8);  // each takes one allocation at least
+}
+
 // A connection for which there is no memory is closed, whichever loop accepts it, and counts for none.
+// A connection for which there is no memory is closed, whichever loop accepts it, and counts for none, nor for a limit.
 TEST_P(LostNoteTest, AnAcceptWithoutMemoryKeepsTheBalance) {
   std::mutex mutex;
   std::vector<int> per_loop(static_cast<std::size_t>(loops()));
   Counter opened;
   Counter closed;
+  const auto n = static_cast<std::size_t>(loops());
+  const std::size_t most = n + 30;
   Events handlers = events();
   handlers.load_balance = LoadBalance::LeastConnections;
+  handlers.max_connections = handlers.max_per_ip = static_cast<int>(most);
   handlers.opened = [&](Conn& conn, Output& out, Options&) {
     {
       const Untouched mine;
@@ -450,7 +603,6 @@ TEST_P(LostNoteTest, AnAcceptWithoutMemoryKeepsTheBalance) {
   };
   TestServer server(handlers, address());
   std::vector<Client> clients;
-  const auto n = static_cast<std::size_t>(loops());
   for (std::size_t i = 0; i < n; ++i) {
     clients.push_back(server.connect());
     clients.back().send_all("=");
@@ -472,8 +624,14 @@ TEST_P(LostNoteTest, AnAcceptWithoutMemoryKeepsTheBalance) {
     clients.push_back(server.connect());
     EXPECT_EQ(clients.back().receive(1), "+");
   }
-  const std::lock_guard lock(mutex);
-  for (const int count : per_loop) EXPECT_EQ(count, 3);
+  {
+    const std::lock_guard lock(mutex);
+    for (const int count : per_loop) EXPECT_EQ(count, 3);
+  }
+  while (clients.size() != most) {
+    clients.push_back(server.connect());
+    EXPECT_EQ(clients.back().receive(1), "+");
+  }
 }
 
 }  // namespace

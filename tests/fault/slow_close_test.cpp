@@ -49,6 +49,34 @@ TEST_P(SlowCloseTest, DeliversEveryByteToASlowReader) {
   EXPECT_TRUE(client.at_end()) << client.error().message();
 }
 
+// However short close_timeout is: a loop looks so often, and the first looks have found everything acknowledged.
+TEST_P(SlowCloseTest, DiscardsInputForASecondWhateverTheCloseTimeout) {
+  Counter looks;
+  Gate closed;
+  Injection injection([](Invocation&) { return 0; },
+                      [&](const Invocation& invocation, long) {
+                        if (invocation.call == Call::kIoctl && closed.is_open()) looks.add();
+                      });
+  Events handlers = events();
+  handlers.close_timeout = std::chrono::milliseconds(50);
+  handlers.data = [](Conn&, const Bytes&, Output& out) {
+    out = "bye";
+    return Action::Close;
+  };
+  handlers.closed = [&](Conn&, const Error& err) {
+    EXPECT_FALSE(err) << err.message();
+    closed.open();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client client = server.connect();
+  ASSERT_TRUE(client.send_all("request"));
+  EXPECT_EQ(client.receive_all(), "bye");
+  EXPECT_TRUE(client.at_end());
+  EXPECT_TRUE(eventually([&] { return !client.send_all("more"); })) << "it is never closed";
+  EXPECT_EQ(looks.value(), 20u);
+}
+
 EVIO_INSTANTIATE(SlowCloseTest, modes_of(Network::kTcp));
 
 }  // namespace

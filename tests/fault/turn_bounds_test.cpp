@@ -154,6 +154,39 @@ TEST_P(TurnBoundsTest, TwoHundredAndFiftySixNotesAreTaken) {
   EXPECT_EQ(turns_.most(), 256u);
 }
 
+// By its note, before its input and before its timer.
+TEST_P(TurnBoundsTest, SixtyFourFunctionsOfAConnectionAreCalled) {
+  constexpr std::size_t kMany = 300;
+  Counter called;
+  Conn conn;
+  Counter opened;
+  Events handlers = blocking(nullptr);
+  handlers.opened = [&](Conn& c, Output&, Options&) {
+    conn = c;
+    opened.add();
+    return Action::None;
+  };
+  watch(nullptr);
+  serve(handlers);
+  Client client = server_->connect();
+  ASSERT_TRUE(opened.wait_for(1));
+  ASSERT_TRUE(client.send_all("block"));
+  ASSERT_TRUE(blocked_.wait());
+  for (std::size_t i = 0; i != kMany; ++i) {
+    EXPECT_TRUE(conn.post([&](Conn&, Output&) {
+      turns_.add(1);
+      called.add();
+      return Action::None;
+    }));
+    if (i % 100 == 0) conn.post_after(std::chrono::nanoseconds(0), [](Conn&, Output&) { return Action::None; });
+  }
+  ASSERT_TRUE(client.send_all("input"));
+  client.wait_for_arrival();
+  go_.open();
+  ASSERT_TRUE(called.wait_for(kMany));
+  EXPECT_EQ(turns_.most(), 64u);
+}
+
 // To a peer that reads as fast as the server writes.
 TEST_P(TurnBoundsTest, AMegabyteOfPendingOutputIsWritten) {
   static const std::string kMuch = pattern(32'000'000);

@@ -122,7 +122,9 @@ TEST_P(BalanceTest, LeastConnectionsGoesToALoopThatHasTheFewest) {
 TEST_P(BalanceTest, LeastConnectionsCountsADetachedOneNoMore) {
   EventLog log;
   Events handlers = balanced(LoadBalance::LeastConnections);
-  handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Detach; };
+  handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
+    return in == "detach" ? Action::Detach : echo(conn, in, out);
+  };
   handlers.detached = [&](Conn&, const DetachedConn&) {
     log.add("detached");
     return Action::None;
@@ -130,18 +132,25 @@ TEST_P(BalanceTest, LeastConnectionsCountsADetachedOneNoMore) {
   TestServer server(handlers, address());
   const auto n = static_cast<std::size_t>(loops());
   std::vector<Client> clients;
-  for (std::size_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < 2 * n; ++i) {
     clients.push_back(server.connect());
     ASSERT_TRUE(watched_.count.wait_for(i + 1));
   }
-  // The last loop first: the first one would be taken anyway.
+  // The last loop first: the first one would be taken anyway. The echo comes from that loop when `detached` has
+  // returned.
   const std::vector<int> loop_of = watched_.all();
   for (std::size_t i = 0; i < n; ++i) {
-    clients[n - 1 - i].send_all("x");
+    const std::size_t leaving = n - 1 - i;
+    clients[leaving].send_all("detach");
     ASSERT_TRUE(log.wait_for("detached", i + 1));
+    const auto other = static_cast<std::size_t>(
+        std::find(loop_of.begin() + static_cast<std::ptrdiff_t>(n), loop_of.end(), loop_of[leaving]) - loop_of.begin());
+    ASSERT_LT(other, clients.size());
+    clients[other].send_all("x");
+    ASSERT_EQ(clients[other].receive(1), "x");
     clients.push_back(server.connect());
-    ASSERT_TRUE(watched_.count.wait_for(n + i + 1));
-    EXPECT_EQ(watched_.all().back(), loop_of[n - 1 - i]);
+    ASSERT_TRUE(watched_.count.wait_for(2 * n + i + 1));
+    EXPECT_EQ(watched_.all().back(), loop_of[leaving]);
   }
 }
 
@@ -162,6 +171,69 @@ TEST_P(BalanceTest, RandomSpreadsEvenly) {
   for (const int count : watched_.per_loop(loops())) {
     EXPECT_GT(count, kEach / 2);
     EXPECT_LT(count, kEach * 2);
+  }
+}
+
+class SourceAddrHashTest : public BalanceTest {
+ protected:
+  void TearDown() override {
+    clients_.clear();
+    BalanceTest::TearDown();
+  }
+  // Connects from this address, and waits until it is opened. Returns its loop.
+  int loop_of(const TestServer& server, const std::string& source, std::size_t address = 0) {
+    clients_.emplace_back(server.addr(address), Client::Tuning{.source = source.c_str()});
+    EXPECT_TRUE(watched_.count.wait_for(++connected_));
+    return watched_.all().back();
+  }
+
+  std::vector<Client> clients_;
+  std::size_t connected_ = 0;
+};
+EVIO_INSTANTIATE(SourceAddrHashTest, modes_of(Network::kTcp));
+
+TEST_P(SourceAddrHashTest, OnePeerAlwaysHasTheSameLoopAndPeersAreSpread) {
+  TestServer server(balanced(LoadBalance::SourceAddrHash), {address(), address()});
+  std::vector<int> peers(static_cast<std::size_t>(loops()));
+  for (int i = 1; i <= 32; ++i) {
+    const std::string source = "127.0.0." + std::to_string(i);
+    const int loop = loop_of(server, source);
+    ++peers[static_cast<std::size_t>(loop)];
+    for (const std::size_t listener : {0u, 1u, 1u}) EXPECT_EQ(loop_of(server, source, listener), loop) << source;
+  }
+  for (const int count : peers) EXPECT_GT(count, 0);
+}
+
+// The kernel's own choice counts for nothing.
+TEST_P(SourceAddrHashTest, HoldsWithReuseport) {
+  TestServer server(balanced(LoadBalance::SourceAddrHash), address() + "?reuseport=true");
+  for (int i = 1; i <= 8; ++i) {
+    const std::string source = "127.0.0." + std::to_string(i);
+    const int loop = loop_of(server, source);
+    for (int k = 0; k < 4; ++k) EXPECT_EQ(loop_of(server, source), loop) << source;
+  }
+}
+
+TEST_P(SourceAddrHashTest, AnIPv4PeerIsTheSameOnASocketOfBothFamilies) {
+  const std::string both = mode().scheme() + "://[::]:0";
+  TestServer server(balanced(LoadBalance::SourceAddrHash), {address(), both});
+  for (int i = 1; i <= 16; ++i) {
+    const std::string source = "127.0.0." + std::to_string(i);
+    const int loop = loop_of(server, source);
+    EXPECT_EQ(loop_of(server, source, 1), loop) << source;
+  }
+}
+
+class UnixSourceTest : public BalanceTest {};
+EVIO_INSTANTIATE(UnixSourceTest, modes_of(Network::kUnix));
+
+TEST_P(UnixSourceTest, WithoutAnAddressTheyGoRound) {
+  TestServer server(balanced(LoadBalance::SourceAddrHash), address());
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < 12; ++i) {
+    clients.push_back(server.connect());
+    ASSERT_TRUE(watched_.count.wait_for(i + 1));
+    EXPECT_EQ(watched_.all().back(), static_cast<int>(i) % loops());
   }
 }
 

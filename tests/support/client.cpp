@@ -44,10 +44,8 @@ SocketAddress unix_address(const std::string& path) {
   return stored(address, offsetof(sockaddr_un, sun_path) + path.size() + (path.starts_with('@') ? 0 : 1));
 }
 
-SocketAddress socket_address(const Addr& addr) {
-  if (addr.network() == "unix") return unix_address(addr.path());
-  const std::string ip = addr.ip();
-  const auto port = htons(static_cast<std::uint16_t>(addr.port()));
+SocketAddress ip_address(const std::string& ip, int number) {
+  const auto port = htons(static_cast<std::uint16_t>(number));
   if (ip.find(':') == std::string::npos) {
     sockaddr_in v4{};
     v4.sin_family = AF_INET;
@@ -62,6 +60,10 @@ SocketAddress socket_address(const Addr& addr) {
   return stored(v6);
 }
 
+SocketAddress socket_address(const Addr& addr) {
+  return addr.network() == "unix" ? unix_address(addr.path()) : ip_address(addr.ip(), addr.port());
+}
+
 void set_buffer(int fd, int option, int bytes) {
   if (bytes > 0) ::setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
 }
@@ -71,7 +73,8 @@ std::error_code last_error() { return {errno, std::system_category()}; }
 }  // namespace
 
 Client::Client(const Addr& server, const Tuning& tuning) {
-  const SocketAddress address = socket_address(server);
+  const bool over_v4 = tuning.source != nullptr && server.ip() == "::";
+  const SocketAddress address = over_v4 ? ip_address("0.0.0.0", server.port()) : socket_address(server);
   fd_ = UniqueFd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd_.valid()) {
     send_error_ = last_error();
@@ -80,6 +83,10 @@ Client::Client(const Addr& server, const Tuning& tuning) {
   set_buffer(fd_.get(), SO_RCVBUF, tuning.receive_buffer);
   set_buffer(fd_.get(), SO_SNDBUF, tuning.send_buffer);
   int result = 0;
+  if (tuning.source != nullptr) {
+    const SocketAddress source = ip_address(tuning.source, 0);
+    if (::bind(fd_.get(), source.get(), source.size) != 0) ADD_FAILURE() << "bind " << tuning.source;
+  }
   do {
     result = ::connect(fd_.get(), address.get(), address.size);
   } while (result != 0 && errno == EINTR && server.network() == "unix");

@@ -20,7 +20,8 @@ class Client {
   struct Tuning {
     int receive_buffer = 0;  // SO_RCVBUF, SO_SNDBUF; 0: the system's
     int send_buffer = 0;
-    bool may_be_refused = false;  // that is no failure of the test: see connected()
+    bool may_be_refused = false;   // that is no failure of the test: see connected()
+    const char* source = nullptr;  // the IPv4 address to come from; a server of both families is then reached over IPv4
   };
 
   Client() = default;

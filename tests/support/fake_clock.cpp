@@ -15,6 +15,7 @@ constexpr Clock::time_point kStart{std::chrono::hours(1000)};
 
 thread_local bool fake = false;
 thread_local Clock::time_point time_now{};
+thread_local int times_read = 0;
 
 Clock::time_point real_now() noexcept {
   timespec now{};
@@ -26,7 +27,10 @@ Clock::time_point real_now() noexcept {
 
 // By its label: a function of C linkage may not return a class.
 Clock::time_point wrapped_now() noexcept __asm__("__wrap__ZNSt6chrono3_V212steady_clock3nowEv");
-Clock::time_point wrapped_now() noexcept { return fake ? time_now : real_now(); }
+Clock::time_point wrapped_now() noexcept {
+  ++times_read;
+  return fake ? time_now : real_now();
+}
 
 FakeClock::FakeClock() {
   fake = true;
@@ -37,6 +41,8 @@ FakeClock::FakeClock() {
 }
 
 FakeClock::~FakeClock() { fake = false; }
+
+int FakeClock::reads() const noexcept { return times_read; }
 
 void FakeClock::advance(nanoseconds time) noexcept { time_now += time; }
 

@@ -15,6 +15,8 @@ class FakeClock {
   FakeClock& operator=(const FakeClock&) = delete;
 
   void advance(std::chrono::nanoseconds time) noexcept;
+  /// How often the clock was read on this thread.
+  int reads() const noexcept;
 };
 
 }  // namespace evio::test

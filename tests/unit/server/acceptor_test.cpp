@@ -64,8 +64,9 @@ class AcceptorTest : public testing::Test {
     before_accept = nullptr;
     accepts = 0;
     events_.data = [](Conn&, const Bytes&, Output&) { return Action::None; };
-    events_.opened = [this](Conn&, Output&, Options&) {
+    events_.opened = [this](Conn& conn, Output&, Options&) {
       ++opened_;
+      conns_.push_back(conn);
       return Action::None;
     };
     events_.drain_timeout = 0s;
@@ -81,7 +82,8 @@ class AcceptorTest : public testing::Test {
     }
     const Error err = listeners_.open(specs, 1);
     ASSERT_FALSE(err) << err.message();
-    server_ = std::make_unique<ServerState>(policy, loops);
+    events_.load_balance = policy;
+    server_ = std::make_unique<ServerState>(events_, loops);
     for (int i = 0; i != loops; ++i) {
       auto poller = std::make_unique<FakePoller>();
       pollers_.push_back(poller.get());
@@ -130,6 +132,7 @@ class AcceptorTest : public testing::Test {
   test::FakeClock clock_;
   Events events_;
   int opened_ = 0;
+  std::vector<Conn> conns_;
   ListenerSet listeners_;
   std::unique_ptr<ServerState> server_;
   Workers workers_;
@@ -256,6 +259,133 @@ TEST_F(AcceptorTest, PausesAgainWhereItCannotBeWatched) {
          clock_.advance(100ms);
        },
        [&] { EXPECT_TRUE(poller().watches(fds_[0])); }});
+}
+
+TEST_F(AcceptorTest, RestsWhileAllPlacesAreTakenAndWhoLeavesAcceptsTheNext) {
+  events_.max_connections = 2;
+  listen(1);
+  connect(4);
+  run({[&] { report(); },
+       [&] {
+         EXPECT_EQ(opened_, 2);
+         EXPECT_EQ(accepts, 2) << "none that is closed again";
+         EXPECT_EQ(changes(), (Names{"add accept", "remove"}));
+         conns_[0].close();
+       },
+       [&] {
+         EXPECT_EQ(accepts, 3);
+         conns_[1].close();
+       },
+       [&] { EXPECT_EQ(accepts, 4); },
+       [&] {
+         EXPECT_EQ(opened_, 4);
+         EXPECT_EQ(changes(), (Names{"add accept", "remove"})) << "still all are taken";
+       }});
+}
+
+TEST_F(AcceptorTest, IsWatchedAgainWhenNobodyWaits) {
+  events_.max_connections = 1;
+  listen(1, 2);
+  connect(2, 0);
+  connect(1, 1);
+  run({[&] {
+         report(0);
+         report(1);
+       },
+       [&] {
+         EXPECT_EQ(changes(), (Names{"add accept", "remove"}));
+         EXPECT_EQ(poller().changes(fds_[1]), (Names{"add accept", "remove"}));
+         conns_[0].close();
+       },
+       [&] {}, [&] { conns_.at(1).close(); }, [&] {},
+       [&] {
+         EXPECT_EQ(conns_.at(1).addr_index(), 0);
+         EXPECT_EQ(conns_.at(2).addr_index(), 1);
+         conns_[2].close();
+       },
+       [&] {}, [&] {},
+       [&] {
+         EXPECT_EQ(opened_, 3);
+         EXPECT_EQ(changes(), (Names{"add accept", "remove", "add accept"}));
+         EXPECT_EQ(poller().changes(fds_[1]), (Names{"add accept", "remove", "add accept"}));
+       }});
+}
+
+TEST_F(AcceptorTest, PausesWhereItIsAcceptedForInVain) {
+  events_.max_connections = 1;
+  listen(1, 2);
+  connect(2, 0);
+  connect(1, 1);
+  run({[&] {
+         report(0);
+         report(1);
+       },
+       [&] {
+         failures = {EMFILE};
+         conns_[0].close();
+       },
+       [&] {},
+       [&] {
+         EXPECT_EQ(opened_, 1);
+         EXPECT_EQ(changes(), (Names{"add accept", "remove"}));
+         EXPECT_EQ(poller().last_timeout(), 100ms);
+         clock_.advance(100ms);
+       },
+       [&] {
+         EXPECT_TRUE(poller().watches(fds_[1]));
+         report(0);
+       },
+       [&] { EXPECT_EQ(opened_, 2); }});
+}
+
+TEST_F(AcceptorTest, TriesAgainLaterWhereItCannotBeWatchedAfterItsRest) {
+  events_.max_connections = 1;
+  listen(1);
+  connect(2);
+  run({[&] { report(); }, [&] { conns_[0].close(); }, [&] {},
+       [&] {
+         ASSERT_EQ(opened_, 2);
+         poller().refuse_next(std::errc::no_space_on_device);
+         conns_[1].close();
+       },
+       [&] {},
+       [&] {
+         EXPECT_FALSE(poller().watches(fds_[0]));
+         EXPECT_EQ(poller().last_timeout(), 100ms);
+         clock_.advance(100ms);
+       },
+       [&] { EXPECT_TRUE(poller().watches(fds_[0])); }});
+}
+
+// A connection that fails, or that no loop takes, leaves its place.
+TEST_F(AcceptorTest, APlaceIsNotLostToWhatFails) {
+  events_.max_connections = 2;
+  listen(2, 1, LoadBalance::LeastConnections);
+  server_->queues[1]->close();
+  connect(4);
+  failures = {ECONNABORTED, EPROTO, ECONNABORTED};
+  run({[&] { report(); },
+       [&] {
+         EXPECT_EQ(opened_, 1);
+         EXPECT_EQ(ended_clients(), 1);
+         clock_.advance(1s);
+       },
+       [&] { report(); },
+       [&] {
+         EXPECT_EQ(ended_clients(), 2);
+         clock_.advance(1s);
+         failures = {EMFILE};
+       },
+       [&] { report(); }, [&] { clock_.advance(1s); }, [&] { report(); }, [&] { EXPECT_EQ(ended_clients(), 3); }});
+}
+
+TEST_F(AcceptorTest, IsRemovedOnceIfTheShutdownFindsItResting) {
+  events_.max_connections = 1;
+  listen(1);
+  connect(3);
+  run({[&] { report(); }});
+  EXPECT_EQ(opened_, 1);
+  EXPECT_EQ(changes(), (Names{"add accept", "remove"}));
 }
 
 TEST_F(AcceptorTest, IsRemovedOnceAtTheShutdown) {

@@ -132,6 +132,30 @@ TEST_F(StreamCloseTest, ClosedIsCalledBeforeThePeerCanSeeTheEnd) {
        }});
 }
 
+// So a peer that comes back at once finds it gone.
+TEST_F(StreamCloseTest, CountsNoMoreAfterClosedAndBeforeThePeerCanSeeTheEnd) {
+  close_with("bye");
+  server_.before_count = [&](const Endpoint& connection) {
+    log_.push_back("counted out");
+    EXPECT_EQ(connection.id(), conn_.id());
+    EXPECT_EQ(heard(), "bye");
+    EXPECT_FALSE(far_ended());
+  };
+  run({[&] { say_and_report("x"); }, [&] { EXPECT_TRUE(far_ended()); }});
+  EXPECT_EQ(before_shutdown(), (Names{"closed", "counted out"}));
+}
+
+TEST_F(StreamCloseTest, CountsUntilDetachedHasReturned) {
+  events_.data = [](Conn&, const Bytes&, Output&) { return Action::Detach; };
+  events_.detached = [&](Conn&, const DetachedConn&) {
+    log_.push_back("detached");
+    return Action::None;
+  };
+  server_.before_count = [&](const Endpoint&) { log_.push_back("counted out"); };
+  run({[&] { say_and_report("x"); }});
+  EXPECT_EQ(before_shutdown(), (Names{"detached", "counted out"}));
+}
+
 TEST_F(StreamCloseTest, LingersUntilItsPeerEnds) {
   close_with("bye");
   run({[&] { say_and_report("request"); }, [&] { say_and_report("more"); },

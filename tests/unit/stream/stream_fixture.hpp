@@ -36,7 +36,8 @@ class FakeServer final : public ServerControl {
   RefPtr<NoteQueue> queue;
   int shut_downs = 0;
   int closed = 0;
-  std::vector<std::string> failures;  // what the exceptions said
+  std::function<void(const Endpoint&)> before_count;  // a connection has closed
+  std::vector<std::string> failures;                  // what the exceptions said
 
   void shut_down() noexcept override {
     ++shut_downs;
@@ -51,7 +52,11 @@ class FakeServer final : public ServerControl {
     }
     shut_down();
   }
-  void on_closed(int) noexcept override { ++closed; }
+  void notice(int, Notice, std::error_code, std::string_view) noexcept override {}
+  void on_closed(const Endpoint& connection) noexcept override {
+    if (before_count) before_count(connection);
+    ++closed;
+  }
 
  private:
   StopFlag& stop_;
