@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cxxopts.hpp>
 #include <map>
+#include <new>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -103,10 +104,16 @@ class Flags {
     return arg;
   }
 
+  // A stream that has run out of memory takes a number for a bad one: it is read once more, if there is memory.
   void apply(const std::vector<std::string>& args) {
     std::vector<const char*> pointers;
     for (const std::string& arg : args) pointers.push_back(arg.c_str());
-    options_.parse(static_cast<int>(pointers.size()), pointers.data());
+    try {
+      options_.parse(static_cast<int>(pointers.size()), pointers.data());
+    } catch (const cxxopts::exceptions::exception&) {
+      ::operator delete(::operator new(1024));  // throws std::bad_alloc
+      options_.parse(static_cast<int>(pointers.size()), pointers.data());
+    }
   }
 
   std::string usage() const {
