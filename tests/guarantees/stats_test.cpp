@@ -1,0 +1,198 @@
+// Guarantee 26: figures are exact, and what no other callback tells of is a notice.
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "tests/support/fixture.hpp"
+#include "tests/support/handlers.hpp"
+
+namespace evio::test {
+namespace {
+
+class StatsTest : public ModeTest {
+ protected:
+  void start(Events handlers) {
+    handlers.closed = [this](Conn&, const Error&) {
+      closed_.add();
+      return Action::None;
+    };
+    server_ = std::make_unique<TestServer>(std::move(handlers), address());
+  }
+  Stats stats(int loop = -1) const { return server_->handle().stats(loop); }
+  void TearDown() override {
+    server_.reset();
+    ModeTest::TearDown();
+  }
+
+  Counter closed_;
+  std::unique_ptr<TestServer> server_;
+};
+EVIO_INSTANTIATE(StatsTest, all_modes());
+
+TEST_P(StatsTest, AgreeWithWhatTheClientsCount) {
+  constexpr std::size_t kClients = 20;
+  Events handlers = events();
+  handlers.data = echo;
+  start(handlers);
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < kClients; ++i) {
+    Client client = server_->connect();
+    const std::string text = pattern(1'000 * (i + 1));
+    ASSERT_TRUE(client.send_all(text));
+    ASSERT_EQ(client.receive(text.size()), text);
+    bytes += text.size();
+  }
+  ASSERT_TRUE(closed_.wait_for(kClients));
+  const Stats all = stats();
+  EXPECT_EQ(all.accepted, kClients);
+  EXPECT_EQ(all.closed, kClients);
+  EXPECT_EQ(all.connections, 0u);
+  EXPECT_EQ(all.bytes_read, bytes);
+  EXPECT_EQ(all.bytes_written, bytes);
+  EXPECT_GE(all.reads, kClients);
+  EXPECT_GE(all.writes, kClients);
+  EXPECT_GE(all.turns, kClients);
+  EXPECT_EQ(all.aborted + all.timed_out + all.rejected + all.refused_sends + all.accept_errors, 0u);
+  Stats sum;
+  for (int loop = 0; loop < server_->handle().num_loops(); ++loop) {
+    sum.accepted += stats(loop).accepted;
+    sum.bytes_read += stats(loop).bytes_read;
+  }
+  EXPECT_EQ(sum.accepted, kClients);
+  EXPECT_EQ(sum.bytes_read, bytes);
+}
+
+TEST_P(StatsTest, CountBeforeTheCallbackThatTellsOfIt) {
+  Events handlers = events();
+  Server server;
+  std::size_t received = 0;
+  handlers.serving = [&](const Server& handle) {
+    server = handle;
+    return Action::None;
+  };
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    EXPECT_EQ(server.stats(conn.loop_index()).accepted, 1u);
+    EXPECT_EQ(server.stats().connections, 1u);
+    return Action::None;
+  };
+  handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+    received += in.size();
+    EXPECT_EQ(server.stats(conn.loop_index()).bytes_read, received);
+    out = in;
+    return Action::None;
+  };
+  start(handlers);
+  Client client = server_->connect();
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(client.send_all("0123456789"));
+    ASSERT_EQ(client.receive(10), "0123456789");
+    const std::uint64_t written = 10u * static_cast<std::uint64_t>(i + 1);
+    EXPECT_TRUE(eventually([&] { return stats().bytes_written == written; })) << "counted when send(2) has returned";
+  }
+}
+
+TEST_P(StatsTest, OutliveTheServer) {
+  Events handlers = events();
+  handlers.data = echo;
+  start(handlers);
+  Client client = server_->connect();
+  ASSERT_TRUE(client.send_all("hello"));
+  ASSERT_EQ(client.receive(5), "hello");
+  const Server server = server_->handle();
+  server.shutdown();
+  server_->wait();
+  EXPECT_EQ(server.stats().bytes_read, 5u);
+  EXPECT_EQ(server.stats().closed, 1u);
+  EXPECT_EQ(server.stats().connections, 0u);
+}
+
+TEST_P(StatsTest, OfNoSuchLoopAreZero) {
+  start(events());
+  Client client = server_->connect();
+  for (const int loop : {-2, loops(), 1'000}) EXPECT_EQ(stats(loop).turns, 0u);
+  EXPECT_EQ(Server().stats().turns, 0u);
+}
+
+TEST_P(StatsTest, TellWhatWasAbortedTimedOutAndRefused) {
+  Events handlers = events();
+  handlers.opened = [&](Conn& conn, Output&, Options& opts) {
+    opts.max_pending = 10;
+    opts.idle_timeout = std::chrono::milliseconds(1);
+    EXPECT_TRUE(conn.send("refused only later"));  // the limit holds from when `opened` has returned
+    return Action::None;
+  };
+  handlers.timeout = [](Conn& conn, Timeout, Output&) {
+    EXPECT_FALSE(conn.send("more than ten bytes"));
+    conn.abort();
+    return Action::None;
+  };
+  start(handlers);
+  Client client = server_->connect();
+  ASSERT_TRUE(closed_.wait_for(1));
+  EXPECT_EQ(stats().aborted, 1u);
+  EXPECT_EQ(stats().refused_sends, 1u);
+  EXPECT_GE(stats().timers, 1u);
+  EXPECT_EQ(stats().pending, 0u);
+}
+
+class NoticeTest : public StatsTest {
+ protected:
+  Events noting() {
+    Events handlers = events();
+    handlers.notice = [this](Notice what, const Error& err) {
+      EXPECT_TRUE(err);
+      log_.add(std::to_string(static_cast<int>(what)) + ' ' + err.message());
+      kinds_.add();
+    };
+    return handlers;
+  }
+  EventLog log_;
+  Counter kinds_;
+};
+EVIO_INSTANTIATE(NoticeTest, all_modes());
+
+TEST_P(NoticeTest, ARejectedConnectionIsCountedAndTold) {
+  Events handlers = noting();
+  handlers.accepting = [](int, const Addr&) { return false; };
+  start(handlers);
+  Stopwatch watch;
+  for (int i = 0; i < 5; ++i) {
+    Client client(server_->addr(), {.may_be_refused = true});
+    client.receive_all();
+  }
+  ASSERT_TRUE(kinds_.wait_for(1));
+  EXPECT_EQ(stats().rejected, 5u);
+  EXPECT_EQ(stats().accepted, 0u);
+  const auto seconds = static_cast<std::size_t>(watch.milliseconds()) / 1000 + 1;
+  EXPECT_LE(kinds_.value(), seconds * static_cast<std::size_t>(loops())) << "once a second for each loop";
+  EXPECT_NE(log_.all().front().find("accepting returned false"), std::string::npos) << log_.all().front();
+}
+
+TEST_P(NoticeTest, ASlowCallbackIsNamedWithItsConnection) {
+  Events handlers = noting();
+  handlers.slow_callback = std::chrono::nanoseconds(1);
+  handlers.data = echo;
+  start(handlers);
+  Client client = server_->connect();
+  ASSERT_TRUE(client.send_all("x"));
+  ASSERT_EQ(client.receive(1), "x");
+  ASSERT_TRUE(kinds_.wait_for(1));
+  EXPECT_NE(log_.all().front().find("data"), std::string::npos) << log_.all().front();
+  EXPECT_NE(log_.all().front().find("->"), std::string::npos) << log_.all().front();
+}
+
+TEST_P(NoticeTest, AnExceptionOfItShutsTheServerDown) {
+  Events handlers = events();
+  handlers.accepting = [](int, const Addr&) { return false; };
+  handlers.notice = [](Notice, const Error&) { throw std::runtime_error("of notice"); };
+  start(handlers);
+  Client client(server_->addr(), {.may_be_refused = true});
+  client.receive_all();
+  server_->wait();
+  EXPECT_EQ(server_->thrown_message(), "of notice");
+}
+
+}  // namespace
+}  // namespace evio::test
