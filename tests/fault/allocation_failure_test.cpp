@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "internal/base/sanitizer.hpp"
 #include "tests/support/fate.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
@@ -509,6 +510,7 @@ void FunctionWithoutMemoryTest::call(How how, Fate& fate) {
 }
 
 bool FunctionWithoutMemoryTest::fail_nth(How how, bool on_loop, int nth) {
+  if (on_loop && internal::kAddressSanitizer) return false;  // there each read takes memory: data would not be called
   SCOPED_TRACE("call " + std::to_string(static_cast<int>(how)) + (on_loop ? " of its loop" : " of a thread") +
                ", allocation " + std::to_string(nth));
   const std::size_t opened = opened_.value();
