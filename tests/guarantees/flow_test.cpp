@@ -209,7 +209,7 @@ TEST_P(FlowTest, PendingIsExactAtRestAndZeroWhenAllIsTaken) {
   ASSERT_TRUE(log_.wait_for("congested"));
   std::size_t sent = kMoreThanSocketsHold;
   std::size_t received = 0;
-  for (const std::size_t size : {1, 100, 5'000, 50'000, 1'000'000}) {
+  for (const std::size_t size : {1u, 100u, 5'000u, 50'000u, 1'000'000u}) {
     const std::size_t before = conn_.pending();
     EXPECT_TRUE(conn_.send(std::string(size, 's')));
     EXPECT_LE(conn_.pending(), before + size);
@@ -305,7 +305,7 @@ TEST_P(FlowTest, WhoeverRacesNeverBringsPendingAboveTheLimit) {
   };
   Events handlers = noting({.max_pending = kLimit});
   handlers.data = [&](Conn& conn, const Bytes&, Output&) {
-    for (const std::size_t size : {3'000, 6'000}) send(conn, size);
+    for (const std::size_t size : {3'000u, 6'000u}) send(conn, size);
     return Action::None;
   };
   TestServer server(handlers, address());

@@ -245,7 +245,7 @@ TEST_P(PostTest, InAnOwnCallbackSendsLeaveFirstThenOutThenPostsRunInOrder) {
     return Action::None;
   };
   Events events = handlers();
-  events.opened = [this, opened = std::move(events.opened)](Conn& conn, Output& out, Options& options) {
+  events.opened = [opened = std::move(events.opened)](Conn& conn, Output& out, Options& options) {
     opened(conn, out, options);
     sends_and_posts(conn, out);
     return Action::None;

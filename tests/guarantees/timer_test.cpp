@@ -344,7 +344,7 @@ TEST_P(TimerTest, ArmedInATimerWithNothingRunsInTheNextTurn) {
     };
   };
   data_ = [&](Conn& conn, const Bytes&, Output&) {
-    conn.post_after(0ns, [&, notes](Conn& c, Output&) {
+    conn.post_after(0ns, [&](Conn& c, Output&) {
       order.emplace_back("first");
       c.post_after(0ns, [&](Conn&, Output&) {
         order.emplace_back("armed");

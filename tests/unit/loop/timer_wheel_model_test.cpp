@@ -38,7 +38,8 @@ class TestTimer final : public Timer {
 class Rounds {
  public:
   // How far the times of a round are apart decides at which levels of the wheel its timers are.
-  Rounds(std::uint64_t seed, std::size_t timers) : random_(seed), magnitude_(kMagnitudes[seed % kMagnitudes.size()]) {
+  Rounds(std::uint64_t seed, std::size_t timers)
+      : random_(seed), magnitude_(kMagnitudes[static_cast<std::size_t>(seed % kMagnitudes.size())]) {
     for (std::size_t i = 0; i != timers; ++i) {
       TestTimer& timer = *timers_.emplace_back(std::make_unique<TestTimer>());
       timer.run = [this, i](TimePoint now) { on_timer(i, now); };
@@ -158,7 +159,7 @@ TEST_F(TimerWheelModelTest, DoesWhatASortedSetDoes) {
   constexpr std::array<std::size_t, 5> kTimers{1, 3, 20, 300, 3'000};
   const test::Enough enough(test::kSanitized ? 40 : 200);  // 4,000,000 operations, and those of callbacks
   for (std::uint64_t seed = 0; !enough.reached(seed); ++seed) {
-    Rounds rounds(seed, kTimers[seed % kTimers.size()]);
+    Rounds rounds(seed, kTimers[static_cast<std::size_t>(seed % kTimers.size())]);
     for (std::uint64_t i = 0; i != kOperations; ++i) {
       rounds.operate();
       if (HasFailure()) FAIL() << "seed " << seed << ", operation " << i;
