@@ -126,9 +126,9 @@ struct Events {
   /// If greater than 0, a callback that takes longer is told of by `notice`.
   std::chrono::nanoseconds slow_callback{0};
   /// Called on the connection's loop when a time has passed: see Options::idle_timeout, Options::write_timeout and
-  /// Conn::expires_after(). None starts Idle and Write anew; a Deadline is over. Close closes; after Timeout::Write it
-  /// aborts, and `closed` gets std::errc::timed_out. If this is not set, the connection closes with
-  /// std::errc::timed_out. Not called once the connection is closing.
+  /// Conn::expires_after(). Action::None restarts an idle or write timeout; a deadline does not repeat. Action::Close
+  /// closes the connection, but aborts it after Timeout::Write: then `closed` gets std::errc::timed_out. If this is not
+  /// set, the connection closes with std::errc::timed_out. Not called once the connection is closing.
   std::function<Action(Conn& conn, Timeout what, Output& out)> timeout = nullptr;
   /// Called on the connection's loop when more output is pending than Options::high_water, after the loop has tried to
   /// write it. Not called once the connection is closing.
@@ -153,7 +153,7 @@ struct Events {
   int max_per_ip = 0;
   /// Called for each connection that is accepted, before anything else, on any loop's thread. `addr_index` is the
   /// listener's place in Server::addrs(), `remote` the peer. False resets the connection, and no other callback is
-  /// called for it. Those behind it wait meanwhile: do not block here.
+  /// called for it. Do not block here: this delays every connection behind it.
   std::function<bool(int addr_index, const Addr& remote)> accepting = nullptr;
 };
 

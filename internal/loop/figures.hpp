@@ -34,7 +34,7 @@ struct alignas(64) Figures {
 
   // Any thread counts these. relaxed: only the number counts.
   alignas(64) std::atomic<std::uint64_t> refused_sends{0};
-  std::atomic<std::uint64_t> rejected{0};  // whoever frees a slot accepts: see ConnectionLimit
+  std::atomic<std::uint64_t> rejected{0};  // the thread that frees a slot accepts: see ConnectionLimit
   std::atomic<std::uint64_t> accept_errors{0};
   std::atomic<std::uint64_t> datagrams_written{0};
   std::atomic<std::uint64_t> datagrams_failed{0};

@@ -36,7 +36,7 @@ void Loop::run(LoopHandler& handler) noexcept {
   handler.on_end();
   reap();
   queue_.leave_thread();
-  queue_.close();  // here: functions that come too late are destroyed on this thread, too
+  queue_.close();  // on this thread, which also destroys the functions that were posted too late to run
 }
 
 void Loop::turn() noexcept {

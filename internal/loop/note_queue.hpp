@@ -59,7 +59,7 @@ class NoteQueue final : public RefCounted {
   bool post(Note&& note) noexcept;
   /// From now on Server::post() is refused: functions that post others would keep a shutdown from its end.
   void refuse_functions() noexcept { refuses_functions_.store(true, std::memory_order_relaxed); }
-  /// relaxed: one that comes meanwhile runs, or is destroyed when the loop ends.
+  /// relaxed: a function that is posted at the same time runs, or is destroyed when the loop ends.
   bool refuses_functions() const noexcept { return refuses_functions_.load(std::memory_order_relaxed); }
   /// Several of one kind may count as one. Nothing when the loop has ended.
   void post(Signal signal) noexcept;
