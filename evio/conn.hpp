@@ -70,7 +70,7 @@ class Conn {
   /// Schedules a call of `data` with empty `in`. Several wakes may be merged into one call. The call does not wait for
   /// output that a slow peer has not read yet. Returns false if the connection is closing or closed.
   /// May be called from any thread; runs no callback inline, so the caller may hold locks.
-  bool wake() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+  bool wake() const;
 
   /// Queues a copy of x for sending; the queue is unbounded. `data` is not called for it.
   ///
@@ -103,21 +103,21 @@ class Conn {
   /// Ends the connection at once: drops pending output and resets it (SO_LINGER, socket(7)); a unix socket, which has
   /// no reset, is closed. `closed` gets std::errc::operation_canceled. Also works on a connection that is closing,
   /// until `closed` is called.
-  bool abort() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+  bool abort() const;
 
   /// From now on no input is read, the peer's end of stream included, until resume(). A `data` call under way, or the
   /// read under way if another thread calls this, may still come. Everything else goes on; a connection that fails is
   /// closed after what had arrived was delivered. It is a flag, not a count: the last call of pause() and resume()
   /// wins. Returns false if the connection is closing or closed.
-  bool pause() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+  bool pause() const;
   /// Reads input again. Returns false if the connection is closing or closed.
-  bool resume() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+  bool resume() const;
 
   /// Ends this side of the stream (shutdown(2), SHUT_WR) once all output so far has been sent; that includes the `out`
   /// of the callback under way. Input goes on. From now on send() returns false, and the `out` of later callbacks is
   /// dropped. Once the peer has ended its side too, the connection closes without an error.
   /// Returns false if this side has ended already, or the connection is closing or closed.
-  bool close_write() const;  // NOLINT(modernize-use-nodiscard): may be ignored
+  bool close_write() const;
 
   /// Calls f on the connection's loop, as `data` would be called: f is an `Action(Conn&, Output&)`, which may be
   /// move-only. What the caller sent before leaves before the output of f, and what it sends afterwards leaves behind
@@ -135,7 +135,7 @@ class Conn {
   /// Sets the connection's one deadline, in place of an earlier one: once `delay` has passed, `timeout` is called with
   /// Timeout::Deadline. 0 or less means no deadline. Returns false if the connection is closing or closed, or if there
   /// is no memory.
-  bool expires_after(std::chrono::nanoseconds delay) const;  // NOLINT(modernize-use-nodiscard): may be ignored
+  bool expires_after(std::chrono::nanoseconds delay) const;
 
   /// How many bytes were accepted by send(), or returned as `out`, and have not been taken by the kernel.
   std::size_t pending() const noexcept;

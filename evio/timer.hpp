@@ -32,7 +32,7 @@ class Timer {
 
   /// True, once: the function has not run and will not. It is destroyed on its loop soon after. False if it has begun,
   /// was cancelled, or was destroyed because its connection or its server has ended.
-  bool cancel() const noexcept;  // NOLINT(modernize-use-nodiscard): may be ignored
+  bool cancel() const noexcept;
 
  private:
   friend class internal::TimerAccess;
