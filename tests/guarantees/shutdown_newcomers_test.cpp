@@ -127,9 +127,14 @@ TEST_P(ShutdownNewcomersTest, AreRefusedByTheWholeGroupOfReuseport) {
   if (!mode().is_tcp()) return;
   start(address() + "?reuseport=true");
   server_->shutdown();
-  // Each loop has a socket; the kernel gives a connection to any that still listens.
-  ASSERT_TRUE(eventually([&] { return is_refused(); }));
-  for (int i = 0; i != 40; ++i) EXPECT_TRUE(is_refused());
+  // Each loop has a socket, and the kernel gives a connection to any that still listens. One refusal shows nothing: it
+  // may be of a socket that was closed after the kernel had chosen it.
+  EXPECT_TRUE(eventually([&] {
+    for (int i = 0; i != 40; ++i) {
+      if (!is_refused()) return false;
+    }
+    return true;
+  }));
   end();
 }
 
