@@ -23,7 +23,15 @@ class Counter {
 #endif
     store(value() + n);
   }
-  void subtract(T n) noexcept { add(T{0} - n); }
+  void subtract(T n) noexcept {
+#ifdef __x86_64__
+    if constexpr (sizeof(T) == 8) {
+      asm("subq %1, %0" : "+m"(value_) : "er"(n) : "cc");
+      return;
+    }
+#endif
+    store(value() - n);
+  }
   /// acquire: what its owner had seen before it changed this is visible, as another part of the same sum has to be.
   T value() const noexcept { return std::atomic_ref(const_cast<T&>(value_)).load(std::memory_order_acquire); }
 

@@ -15,15 +15,15 @@ Stream::Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_i
 }
 
 // The heart: one state after the other, until the connection waits.
-[[gnu::flatten]] void Stream::run(Step step) noexcept {
+[[gnu::flatten]] void Stream::run_steps(Step step) noexcept {
   EVIO_ASSERT(on_loop());
-  while (step != Step::kWait) {
+  do {
     try {
       step = run_one(step);
     } catch (...) {
       step = out_of_memory();
     }
-  }
+  } while (step != Step::kWait);
 }
 
 Stream::Step Stream::run_one(Step step) {

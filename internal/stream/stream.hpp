@@ -121,7 +121,10 @@ class Stream final : public Pollable,
   };
 
   // stream.cpp: the states
-  [[gnu::noinline]] void run(Step step) noexcept;
+  void run(Step step) noexcept {
+    if (step != Step::kWait) run_steps(step);
+  }
+  [[gnu::noinline]] void run_steps(Step step) noexcept;
   Step run_one(Step step);
   Step tell(Step step);
   Step opened();
@@ -141,7 +144,12 @@ class Stream final : public Pollable,
   Step deliver(StreamHost& host, const Bytes& in);
   Step finish_callback(StreamHost& host, Action action);
   Step transmit(StreamHost& host);
-  Step next_step();
+  /// What the connection does next, or waits for.
+  Step next_step() {
+    if (only_reads()) [[likely]]
+      return Step::kWait;
+    return only_reads_timed() ? Step::kWait : next_step_slow();
+  }
 
   // stream_slow.cpp: where it leaves that path
   Step ready();
@@ -226,7 +234,8 @@ class Stream final : public Pollable,
   bool post_note(Note::Kind kind) noexcept;
   bool refuse_send() noexcept;
   bool send_here(Bytes bytes) noexcept;
-  bool copy_here(std::string_view bytes) noexcept;
+  [[gnu::noinline]] bool copy_here(std::string_view bytes) noexcept;
+  [[gnu::noinline, gnu::flatten]] bool copy_from_elsewhere(std::string_view bytes) noexcept;
   bool add_to_outbox(std::string_view bytes);
   bool add_own_bytes(Request* request, std::size_t bytes) noexcept;
   bool add_own(Request* request) noexcept;

@@ -20,8 +20,7 @@ namespace evio::internal {
       step = out_of_memory();
     }
   }
-  if (step != Step::kWait) [[unlikely]]
-    run(step);
+  run(step);
 }
 
 // A connection with timeouts takes the same path, but for this.
@@ -79,13 +78,6 @@ Stream::Step Stream::transmit(StreamHost& host) {
   host.figures_.count_write(bytes.size());
   OutputAccess::reset_copied(out);
   return Step::kWait;
-}
-
-// What the connection does next, or waits for.
-Stream::Step Stream::next_step() {
-  if (only_reads()) [[likely]]
-    return Step::kWait;
-  return only_reads_timed() ? Step::kWait : next_step_slow();
 }
 
 // Callbacks may assign to the handle or move it away: it is not the loop's own reference.

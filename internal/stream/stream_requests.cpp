@@ -53,9 +53,16 @@ bool Stream::send(Bytes bytes) {
   return add_bytes(Request::share(std::move(bytes), queue().blocks()), size);
 }
 
-[[gnu::flatten]] bool Stream::send_copy(std::string_view bytes) try {
+[[gnu::flatten]] bool Stream::send_copy(std::string_view bytes) {
+  if (!on_loop()) return copy_from_elsewhere(bytes);
+  const bool is_short = bytes.size() - 1 < kShareInOutput - 1;  // and not empty
+  if (is_short && requests_.open_and_empty(requested_)) [[likely]]
+    return add_to_outbox(bytes);
+  return copy_here(bytes);
+}
+
+bool Stream::copy_from_elsewhere(std::string_view bytes) noexcept try {
   if (bytes.empty()) return !requests_.refuses_output();
-  if (on_loop()) return copy_here(bytes);
   if (bytes.size() < kShareInOutput) return add_bytes(Request::copy(bytes, queue().blocks()), bytes.size());
   return add_bytes(Request::share(Bytes::copy(bytes), queue().blocks()), bytes.size());
 } catch (const std::bad_alloc&) {
@@ -73,10 +80,9 @@ bool Stream::send_here(Bytes bytes) noexcept {
 }
 
 bool Stream::copy_here(std::string_view bytes) noexcept try {
-  const bool is_short = bytes.size() < kShareInOutput;
-  if (is_short && requests_.open_and_empty(requested_)) [[likely]]
-    return add_to_outbox(bytes);
   if (requests_.refuses_output()) return false;
+  if (bytes.empty()) return true;
+  const bool is_short = bytes.size() < kShareInOutput;
   if (is_short && !has_requests()) return add_to_outbox(bytes);
   return add_own_bytes(
       is_short ? Request::copy(bytes, queue().blocks()) : Request::share(Bytes::copy(bytes), queue().blocks()),
@@ -225,7 +231,8 @@ void Stream::sweep() noexcept {
 void Stream::finish_requests() noexcept {
   Step next = Step::kWait;
   try {
-    next = finish_callback(host_, Action::None);
+    next = transmit_slow();
+    if (next == Step::kWait) next = next_step();
   } catch (...) {
     next = out_of_memory();
   }

@@ -90,8 +90,8 @@ Stream::Step Stream::discard_behind_close() {
 
 // Writes output in several pieces, after output that is pending or was sent before, or announced by pre_write. One text
 // that was sent, and nothing else, is as common as all of that: it is written from where it is.
-Stream::Step Stream::transmit_slow() {
-  if ((state_.output & ~kTimeouts) == kSent && host_.out_.empty()) {
+[[gnu::flatten]] Stream::Step Stream::transmit_slow() {
+  if (state_.output == kSent && host_.out_.empty()) {
     if (requested_.empty() && host_.outbox_.is_one_text(sent_)) return transmit_sent();
     if (requested_.is_one() && sent_.first == 0) return transmit_request();
   }
@@ -150,8 +150,7 @@ void Stream::drop_output() noexcept {
 inline void Stream::wrote_sent(std::size_t bytes) noexcept {
   host_.figures_.count_write(bytes);
   pending_bytes_.remove(bytes);
-  if (timeouts_ != nullptr) [[unlikely]]
-    output_progressed();
+  state_.output = 0;
 }
 
 Stream::Step Stream::transmit_sent() {
@@ -161,7 +160,6 @@ Stream::Step Stream::transmit_sent() {
     return keep_sent_remainder(n);
   wrote_sent(text.size());
   sent_ = {};
-  state_.output &= kTimeouts;
   return Step::kWait;
 }
 
@@ -175,7 +173,6 @@ Stream::Step Stream::transmit_request() {
   BlockPool::Returned returned(queue().blocks());
   requested_.pop()->recycle(returned);
   bring_up_requests();
-  state_.output &= kTimeouts;
   return Step::kWait;
 }
 
