@@ -15,6 +15,7 @@
 
 #include "examples/http/service.hpp"
 #include "examples/redis/service.hpp"
+#include "tests/support/allocation_hook.hpp"
 #include "tests/support/example_program.hpp"
 #include "tests/support/timing.hpp"
 #include "tests/support/watchdog.hpp"
@@ -37,38 +38,12 @@ std::atomic<int> allocations{0};
 int first = INT_MAX;
 int last = INT_MAX;
 
-bool fails_now() {
+}  // namespace
+
+bool evio::test::allocation_fails() {
   const int n = allocations.fetch_add(1, std::memory_order_relaxed);
   return n >= first && n <= last;
 }
-
-}  // namespace
-
-extern "C" {
-void* __real_malloc(std::size_t size);
-void* __wrap_malloc(std::size_t size) { return fails_now() ? nullptr : __real_malloc(size); }
-void* __real_realloc(void* old, std::size_t size);
-void* __wrap_realloc(void* old, std::size_t size) { return fails_now() ? nullptr : __real_realloc(old, size); }
-}
-
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return malloc(size == 0 ? 1 : size); }
-void* operator new(std::size_t size) {
-  if (void* const p = operator new(size, std::nothrow)) return p;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  const auto unit = static_cast<std::size_t>(alignment);
-  if (void* const p = fails_now() ? nullptr : std::aligned_alloc(unit, (size + unit - 1) / unit * unit)) return p;
-  throw std::bad_alloc();
-}
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // they are a pair with what is above
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-#pragma GCC diagnostic pop
 
 namespace evio::test {
 namespace {

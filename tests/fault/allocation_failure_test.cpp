@@ -1,94 +1,24 @@
 // Memory runs out in a loop's thread, at every allocation the library makes there: it costs the connection it was for.
-// And in a thread that has a word for a loop: the loop looks for itself what that was about.
-#include <sys/mman.h>
+// And where a server starts: it says what is missing.
 #include <sys/socket.h>
 
 #include <array>
-#include <atomic>
-#include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
-#include <functional>
-#include <memory>
 #include <mutex>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "internal/base/sanitizer.hpp"
-#include "tests/support/fate.hpp"
-#include "tests/support/fixture.hpp"
+#include "tests/fault/failing_memory.hpp"
 #include "tests/support/handlers.hpp"
-
-namespace {
-
-// Allocations fail on a thread that says so, while `failures` are left, once `before` of them were made.
-thread_local bool may_fail = false;
-std::atomic<int> before{0};
-std::atomic<int> failures{0};
-std::atomic<int> failed{0};
-
-bool fails_now() {
-  if (!may_fail || failures.load() == 0 || before.fetch_sub(1) > 0) return false;
-  --failures;
-  ++failed;
-  return true;
-}
-
-/// What the handlers themselves allocate is not at stake.
-class Untouched {
- public:
-  Untouched() : saved_(may_fail) { may_fail = false; }
-  ~Untouched() { may_fail = saved_; }
-  Untouched(const Untouched&) = delete;
-  Untouched& operator=(const Untouched&) = delete;
-
- private:
-  bool saved_;
-};
-
-}  // namespace
-
-extern "C" {
-void* __real_malloc(std::size_t size);
-void* __wrap_malloc(std::size_t size) { return fails_now() ? nullptr : __real_malloc(size); }
-void* __real_mmap(void* at, std::size_t size, int protection, int flags, int fd, off_t offset);
-void* __wrap_mmap(void* at, std::size_t size, int protection, int flags, int fd, off_t offset) {
-  if (!fails_now()) return __real_mmap(at, size, protection, flags, fd, offset);
-  errno = ENOMEM;
-  return MAP_FAILED;
-}
-void* __real_realloc(void* old, std::size_t size);
-void* __wrap_realloc(void* old, std::size_t size) { return fails_now() ? nullptr : __real_realloc(old, size); }
-}
-
-void* operator new(std::size_t size) {
-  if (void* const p = fails_now() ? nullptr : __real_malloc(size == 0 ? 1 : size)) return p;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return fails_now() ? nullptr : __real_malloc(size == 0 ? 1 : size);
-}
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // they are a pair with what is above
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-#pragma GCC diagnostic pop
 
 namespace evio::test {
 namespace {
 
-class AllocationFailureTest : public ModeTest {
+class AllocationFailureTest : public FailingMemoryTest {
  protected:
-  void TearDown() override {
-    failures = 0;
-    ModeTest::TearDown();
-  }
-
   Events handlers() {
     Events handlers = events();
     handlers.serving = [](const Server&) {
@@ -184,12 +114,9 @@ class AllocationFailureTest : public ModeTest {
     Client bystander = server.connect();
     EXPECT_EQ(bystander.receive(1), "+");
     expect_woken(bystander);  // all there is to allocate for it is
-    failed = 0;
-    before = n;
-    failures = count;
+    fail_allocations(n, count);
     exercise(server);
-    failures = 0;
-    const bool some_failed = failed > 0;
+    const bool some_failed = fail_no_more() > 0;
     // Whoever had no part in it, and whoever comes later, is served.
     Client late = server.connect();
     EXPECT_EQ(late.receive(1), "+");
@@ -223,13 +150,8 @@ TEST_P(AllocationFailureTest, OneAtATime) { fail_everywhere(1); }
 TEST_P(AllocationFailureTest, TwoInARow) { fail_everywhere(2); }
 TEST_P(AllocationFailureTest, ManyInARow) { fail_everywhere(10); }
 
-class StartWithoutMemoryTest : public ModeTest {
+class StartWithoutMemoryTest : public FailingMemoryTest {
  protected:
-  void TearDown() override {
-    failures = 0;
-    ModeTest::TearDown();
-  }
-
   // Serves, on a thread of its own, with the n-th allocation failing from `when` on. True when there was an n-th.
   bool fail_nth(int n, bool when_serving) {
     SCOPED_TRACE("allocation " + std::to_string(n) + (when_serving ? " after serving" : ""));
@@ -238,9 +160,7 @@ class StartWithoutMemoryTest : public ModeTest {
     Server handle;
     Events handlers = events();
     const auto begin_to_fail = [n] {
-      failed = 0;
-      before = n;
-      failures = 1;
+      fail_allocations(n);
       may_fail = true;
     };
     handlers.serving = [&](const Server& server) {
@@ -262,11 +182,11 @@ class StartWithoutMemoryTest : public ModeTest {
       err = serve(std::move(handlers), addrs);
       may_fail = false;
     }).join();
-    failures = 0;
-    EXPECT_EQ(static_cast<bool>(err), failed != 0 && err.code() == std::errc::not_enough_memory) << err.message();
+    const bool some_failed = fail_no_more() != 0;
+    EXPECT_EQ(static_cast<bool>(err), some_failed && err.code() == std::errc::not_enough_memory) << err.message();
     EXPECT_FALSE(std::filesystem::exists(file)) << "the socket's file is left";
     EXPECT_EQ(baseline().difference(), "");
-    return failed != 0;
+    return some_failed;
   }
 };
 EVIO_INSTANTIATE(StartWithoutMemoryTest, modes_of(Network::kTcp, {1, 4}));
@@ -282,358 +202,6 @@ TEST_P(StartWithoutMemoryTest, RunsOrSaysWhatIsMissing) {
   int n = 0;
   while (fail_nth(n, true) && n < 500) ++n;
   EXPECT_LT(n, 500);
-}
-
-class LostNoteTest : public ModeTest {
- protected:
-  void TearDown() override {
-    failures = 0;
-    ModeTest::TearDown();
-  }
-
-  // Calls f on a thread that has nothing of the queue yet and gets no memory for it. Returns what it returned.
-  template <class F>
-  static bool without_memory(F f) {
-    bool result = false;
-    failed = before = 0;
-    failures = 1'000'000;
-    std::thread([&] {
-      may_fail = true;
-      result = f();
-      may_fail = false;
-    }).join();
-    failures = 0;
-    EXPECT_GT(failed.load(), 0);
-    return result;
-  }
-};
-EVIO_INSTANTIATE(LostNoteTest, modes_of({1, 4}));
-
-TEST_P(LostNoteTest, HearsWakeAndCloseAndRefusesSend) {
-  const std::string lost(1000, 'l');  // for which the loop's pool has no memory
-  Conn conn;
-  Counter opened;
-  Counter woken;
-  Events handlers = events();
-  handlers.opened = [&](Conn& c, Output&, Options&) {
-    conn = c;
-    opened.add();
-    return Action::None;
-  };
-  handlers.data = [&](Conn&, const Bytes& in, Output&) {
-    EXPECT_TRUE(in.empty());
-    woken.add();
-    return Action::None;
-  };
-  TestServer server(handlers, address());
-  Client client = server.connect();
-  ASSERT_TRUE(opened.wait_for(1));
-  for (std::size_t i = 1; i <= 10; ++i) {
-    EXPECT_TRUE(without_memory([&] { return conn.wake(); }));
-    EXPECT_TRUE(woken.wait_for(i));
-    EXPECT_FALSE(without_memory([&] { return conn.send(lost); }));
-    EXPECT_TRUE(conn.send("sent"));
-    EXPECT_EQ(client.receive(4), "sent");
-  }
-  EXPECT_TRUE(without_memory([&] { return conn.close(); }));
-  EXPECT_EQ(client.receive_all(), "");
-  EXPECT_TRUE(client.at_end());
-  EXPECT_EQ(woken.value(), 10u);
-}
-
-// A callback sends behind what another thread has sent. Whatever is lacking for that, what arrives has no gap.
-TEST_P(LostNoteTest, ASendBehindThoseOfOtherThreadsLeavesNoGap) {
-  const std::string theirs = pattern(40'000);
-  std::atomic<int> nth{0};
-  std::atomic<bool> some_failed{true};
-  std::atomic<bool> taken{false};
-  Events handlers = events();
-  handlers.data = [&](Conn& conn, const Bytes&, Output& out) {
-    std::thread([&] { EXPECT_TRUE(conn.send(theirs)); }).join();
-    failed = 0;
-    before = nth.load();
-    failures = 1;
-    may_fail = true;
-    taken = conn.send("own ");
-    may_fail = false;
-    failures = 0;
-    some_failed = failed != 0;
-    out = "last";
-    return Action::Close;
-  };
-  TestServer server(handlers, address());
-  int cut_off = 0;
-  for (; some_failed && nth < 20; ++nth) {
-    Client client = server.connect();
-    client.send_all("go");
-    const std::string received = client.receive_all();
-    SCOPED_TRACE("after allocation " + std::to_string(nth.load()) + " failed");
-    const std::string whole = taken ? theirs + "own last" : theirs + "last";
-    EXPECT_TRUE(received == whole || received == "last" + theirs || whole.starts_with(received)) << received.size();
-    if (received != whole) ++cut_off;
-  }
-  // With several loops each connection meets another one, which has other memory left.
-  if (loops() == 1) {
-    EXPECT_GT(cut_off, 0) << "nothing that matters has failed";
-  }
-  EXPECT_LT(nth, 20);
-}
-
-// A producer that the queue has made by half would never take a note again.
-TEST_P(LostNoteTest, AShutdownHoldsThoughTheOutputOfItsCallCannotBeKept) {
-  Events handlers = events();
-  handlers.data = [](Conn&, const Bytes&, Output& out) {
-    out = std::string(20'000'000, 'x');  // more than a socket takes
-    failed = before = 0;
-    failures = 1;
-    may_fail = true;
-    return Action::Shutdown;
-  };
-  TestServer server(handlers, address());
-  Client client = server.connect();
-  client.send_all("go");
-  EXPECT_FALSE(server.wait());
-  EXPECT_EQ(failed, 1);
-}
-
-TEST_P(LostNoteTest, AThreadCanSendOnceThereIsMemory) {
-  Conn conn;
-  Counter opened;
-  Events handlers = events();
-  handlers.opened = [&](Conn& c, Output&, Options&) {
-    conn = c;
-    opened.add();
-    return Action::None;
-  };
-  TestServer server(handlers, address());
-  Client client = server.connect();
-  ASSERT_TRUE(opened.wait_for(1));
-  // All of them live until the end: the queue knows a thread by the place of its thread_locals, which the next one
-  // gets.
-  std::vector<std::thread> threads;
-  Counter done;
-  Gate over;
-  bool some_failed = true;
-  int n = 0;
-  for (; some_failed && n < 20; ++n) {
-    threads.emplace_back([&, n] {
-      failed = 0;
-      before = n;
-      failures = 1;
-      may_fail = true;
-      const bool first = conn.send("1");
-      may_fail = false;
-      failures = 0;
-      some_failed = failed != 0;
-      EXPECT_TRUE(conn.send("2")) << "after allocation " << n << " failed";
-      EXPECT_EQ(client.receive(first ? 2 : 1), first ? "12" : "2");
-      done.add();
-      EXPECT_TRUE(over.wait());
-    });
-    if (!done.wait_for(threads.size())) break;
-  }
-  over.open();
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_GT(n, 2) << "a producer takes more than one allocation";
-  EXPECT_LT(n, 20);
-}
-
-// Whatever is lacking for a function, in the call or when its loop hears of it: one that is refused is destroyed in the
-// call; one that was taken runs, or its connection is closed for want of memory. Each is destroyed once.
-class FunctionWithoutMemoryTest : public LostNoteTest {
- protected:
-  enum class How { kPost, kPostAfter, kServerPost, kServerPostAfter };
-
-  // Makes the call while the nth allocation fails, of the calling thread and of the loop. Returns whether it did.
-  bool fail_nth(How how, bool on_loop, int nth);
-  void call(How how, Fate& fate);
-  Events handlers() {
-    Events handlers = events();
-    handlers.opened = [this](Conn& conn, Output&, Options&) {
-      may_fail = true;  // this loop's thread from now on
-      const Untouched mine;
-      conn_ = conn;
-      opened_.add();
-      return Action::None;
-    };
-    handlers.data = [this](Conn&, const Bytes&, Output&) {
-      in_loop_();
-      return Action::None;
-    };
-    handlers.closed = [this](Conn&, const Error&) {
-      const Untouched mine;
-      closed_.add();
-      return Action::None;
-    };
-    return handlers;
-  }
-
-  std::unique_ptr<TestServer> server_;
-  Conn conn_;
-  Counter opened_;
-  Counter closed_;
-  Counter called_;
-  std::function<void()> in_loop_;
-  bool taken_ = false;
-  bool ended_in_the_call_ = false;
-  std::thread::id caller_;
-};
-EVIO_INSTANTIATE(FunctionWithoutMemoryTest, modes_of({1, 4}));
-
-void FunctionWithoutMemoryTest::call(How how, Fate& fate) {
-  using std::chrono::nanoseconds;
-  const auto of_conn = [&] {
-    return [token = fate.token()](Conn&, Output&) {
-      token.run();
-      return Action::None;
-    };
-  };
-  const auto of_loop = [&] {
-    return [token = fate.token()] {
-      token.run();
-      return Action::None;
-    };
-  };
-  const Server& server = server_->handle();
-  const int loop = conn_.loop_index();
-  caller_ = std::this_thread::get_id();
-  taken_ = true;
-  may_fail = true;
-  if (how == How::kPost) taken_ = conn_.post(of_conn());
-  if (how == How::kPostAfter) conn_.post_after(nanoseconds(1), of_conn());
-  if (how == How::kServerPost) taken_ = server.post(loop, of_loop());
-  if (how == How::kServerPostAfter) server.post_after(loop, nanoseconds(1), of_loop());
-  // Of a timer nobody is told; at its loop only what is refused can have ended by now.
-  ended_in_the_call_ = fate.ends() != 0 && fate.where() == caller_;
-  const Untouched mine;
-  called_.add();
-}
-
-bool FunctionWithoutMemoryTest::fail_nth(How how, bool on_loop, int nth) {
-  if (on_loop && internal::kAddressSanitizer) return false;  // there each read takes memory: data would not be called
-  SCOPED_TRACE("call " + std::to_string(static_cast<int>(how)) + (on_loop ? " of its loop" : " of a thread") +
-               ", allocation " + std::to_string(nth));
-  const std::size_t opened = opened_.value();
-  const std::size_t called = called_.value();
-  const std::size_t closed = closed_.value();
-  Client client = server_->connect();
-  EXPECT_TRUE(opened_.wait_for(opened + 1));
-  Fate fate;
-  in_loop_ = [&] { call(how, fate); };
-  failed = 0;
-  before = nth;
-  failures = 1;
-  if (on_loop) {
-    client.send_all("go");
-  } else {
-    std::thread([&] {
-      call(how, fate);
-      may_fail = false;
-    }).join();
-  }
-  EXPECT_TRUE(called_.wait_for(called + 1));
-  EXPECT_TRUE(fate.wait_for_end());
-  failures = 0;
-  EXPECT_EQ(fate.ends(), 1u);
-  EXPECT_LE(fate.runs(), 1u);
-  if (!taken_) {
-    EXPECT_TRUE(ended_in_the_call_);
-  }
-  if (ended_in_the_call_) {
-    EXPECT_EQ(fate.runs(), 0u);
-    EXPECT_EQ(fate.where(), caller_);
-  } else {
-    if (!on_loop) {
-      EXPECT_NE(fate.where(), caller_);
-    }
-    if (fate.runs() == 0) {
-      EXPECT_TRUE(how == How::kPost || how == How::kPostAfter);
-      EXPECT_TRUE(closed_.wait_for(closed + 1)) << "it was lost";
-    }
-  }
-  client.close();
-  EXPECT_TRUE(closed_.wait_for(closed + 1));
-  return failed != 0;
-}
-
-TEST_P(FunctionWithoutMemoryTest, RunsOrIsDestroyedInTheCallOrCostsItsConnection) {
-  int total = 0;
-  for (const How how : {How::kPost, How::kPostAfter, How::kServerPost, How::kServerPostAfter}) {
-    for (const bool on_loop : {false, true}) {
-      server_ = std::make_unique<TestServer>(handlers(), address());
-      int nth = 0;
-      while (fail_nth(how, on_loop, nth) && nth < 50 && !HasFailure()) ++nth;
-      EXPECT_LT(nth, 50);
-      total += nth;
-      server_.reset();
-      conn_ = {};
-    }
-  }
-  EXPECT_GT(total, 8);  // each takes one allocation at least
-}
-
-// A connection for which there is no memory is closed, whichever loop accepts it, and counts for none.
-// A connection for which there is no memory is closed, whichever loop accepts it, and counts for none, nor for a limit.
-TEST_P(LostNoteTest, AnAcceptWithoutMemoryKeepsTheBalance) {
-  std::mutex mutex;
-  std::vector<int> per_loop(static_cast<std::size_t>(loops()));
-  Counter opened;
-  Counter closed;
-  const auto n = static_cast<std::size_t>(loops());
-  const std::size_t most = n + 30;
-  Events handlers = events();
-  handlers.load_balance = LoadBalance::LeastConnections;
-  handlers.max_connections = handlers.max_per_ip = static_cast<int>(most);
-  handlers.opened = [&](Conn& conn, Output& out, Options&) {
-    {
-      const Untouched mine;
-      const std::lock_guard lock(mutex);
-      ++per_loop[static_cast<std::size_t>(conn.loop_index())];
-      opened.add();
-      out = "+";
-    }
-    may_fail = true;  // this loop's thread from now on
-    return Action::None;
-  };
-  handlers.data = echo;
-  handlers.closed = [&](Conn& conn, const Error&) {
-    const Untouched mine;
-    const std::lock_guard lock(mutex);
-    --per_loop[static_cast<std::size_t>(conn.loop_index())];
-    closed.add();
-    return Action::None;
-  };
-  TestServer server(handlers, address());
-  std::vector<Client> clients;
-  for (std::size_t i = 0; i < n; ++i) {
-    clients.push_back(server.connect());
-    clients.back().send_all("=");
-    EXPECT_EQ(clients.back().receive(2), "+=");  // its loop has done all there is to do for it
-  }
-  failed = before = 0;
-  failures = 12;  // spread over the loops' threads
-  std::vector<Client> unlucky;
-  for (int i = 0; i < 30; ++i) unlucky.push_back(server.connect());
-  EXPECT_TRUE(eventually([] { return failures.load() == 0; }));
-  // Each is opened or closed without a word.
-  for (Client& client : unlucky) {
-    if (client.receive(1) == "+") continue;
-    EXPECT_TRUE(client.at_end() || client.error());
-  }
-  unlucky.clear();
-  EXPECT_TRUE(eventually([&] { return opened.value() == closed.value() + n; }));
-  for (std::size_t i = 0; i < 2 * n; ++i) {
-    clients.push_back(server.connect());
-    EXPECT_EQ(clients.back().receive(1), "+");
-  }
-  {
-    const std::lock_guard lock(mutex);
-    for (const int count : per_loop) EXPECT_EQ(count, 3);
-  }
-  while (clients.size() != most) {
-    clients.push_back(server.connect());
-    EXPECT_EQ(clients.back().receive(1), "+");
-  }
 }
 
 }  // namespace

@@ -1,66 +1,18 @@
 // Memory runs out where flow is controlled and a side ends: the call is refused, or that connection closes, and no
 // other.
 #include <array>
-#include <atomic>
-#include <cerrno>
-#include <cstdlib>
 #include <mutex>
-#include <new>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "tests/support/fixture.hpp"
+#include "tests/fault/failing_memory.hpp"
 #include "tests/support/handlers.hpp"
-
-namespace {
-
-// Allocations fail on a thread that says so: the one after `before` others.
-thread_local bool may_fail = false;
-std::atomic<int> before{0};
-std::atomic<bool> failed{true};
-
-bool fails_now() { return may_fail && !failed && before.fetch_sub(1) <= 0 && !failed.exchange(true); }
-
-}  // namespace
-
-extern "C" {
-void* __real_malloc(std::size_t size);
-void* __wrap_malloc(std::size_t size) { return fails_now() ? nullptr : __real_malloc(size); }
-void* __real_realloc(void* old, std::size_t size);
-void* __wrap_realloc(void* old, std::size_t size) { return fails_now() ? nullptr : __real_realloc(old, size); }
-}
-
-void* operator new(std::size_t size) {
-  if (void* const p = fails_now() ? nullptr : __real_malloc(size == 0 ? 1 : size)) return p;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return fails_now() ? nullptr : __real_malloc(size == 0 ? 1 : size);
-}
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // they are a pair with what is above
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-#pragma GCC diagnostic pop
 
 namespace evio::test {
 namespace {
 
-/// What the handlers themselves allocate is not at stake.
-class Untouched {
- public:
-  Untouched() : saved_(std::exchange(may_fail, false)) {}
-  ~Untouched() { may_fail = saved_; }
-  Untouched(const Untouched&) = delete;
-  Untouched& operator=(const Untouched&) = delete;
-
- private:
-  bool saved_;
-};
-
-class FlowMemoryTest : public ModeTest {
+class FlowMemoryTest : public FailingMemoryTest {
  protected:
   static constexpr Client::Tuning kSmall{.receive_buffer = 65'536};
 
@@ -157,10 +109,9 @@ class FlowMemoryTest : public ModeTest {
     Client bystander = server.connect();
     bystander.send_all("ping");
     EXPECT_EQ(bystander.receive(5), "+pong");  // all there is to allocate for it by now is
-    before = n;
-    failed = false;
+    fail_allocations(n);
     exercise(server);
-    const bool any = failed.exchange(true);
+    const bool any = fail_no_more() != 0;
     bystander.send_all("text");
     EXPECT_EQ(bystander.receive(size).size(), size) << "it had no part in it";
     Client late = server.connect();

@@ -1,14 +1,13 @@
 // A thread that stalls within send() holds up nobody: neither the order of what others have sent, nor the loop, nor the
 // end of a connection. It stalls where memory is allocated.
 #include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <memory>
-#include <new>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "tests/support/allocation_hook.hpp"
 #include "tests/support/fixture.hpp"
 
 namespace {
@@ -18,29 +17,10 @@ thread_local std::function<void()>* at_allocation = nullptr;
 
 }  // namespace
 
-extern "C" {
-void* __real_realloc(void* old, std::size_t size);
-void* __wrap_realloc(void* old, std::size_t size) {
+bool evio::test::allocation_fails() {
   if (auto* const stall = std::exchange(at_allocation, nullptr)) (*stall)();
-  return __real_realloc(old, size);
+  return false;
 }
-}
-
-void* operator new(std::size_t size) {
-  if (auto* const stall = std::exchange(at_allocation, nullptr)) (*stall)();
-  if (void* const memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  if (auto* const stall = std::exchange(at_allocation, nullptr)) (*stall)();
-  return std::malloc(size == 0 ? 1 : size);
-}
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // they are a pair with what is above
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-#pragma GCC diagnostic pop
 
 namespace evio::test {
 namespace {
