@@ -52,9 +52,9 @@ void Loop::turn() noexcept {
   if (has_work_ || queue_.armed() || has_work()) handle_notes();
   dispatch(ready.others);
   if (!timers_.empty()) timers_.run(turn_time_);
+  reap();  // before it looks what is left to do: a function that is destroyed may send, or post another
   // What has come by now waits for the next turn, which accepts first: a callback may block.
   has_work_ = has_work() || (queue_.armed() && !queue_.prepare_wait());
-  reap();
 }
 
 void Loop::dispatch(std::span<Pollable* const> ready) noexcept {

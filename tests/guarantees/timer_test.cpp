@@ -401,6 +401,26 @@ TEST_P(TimerTest, CancelledInACallbackIsDestroyedSoonButNotInTheCall) {
   EXPECT_EQ(fate.runs(), 0u);
 }
 
+// Nothing else happens: the loop must not go to sleep over what the end of a function asks for.
+TEST_P(TimerTest, CancelledInACallbackMaySendWhenItIsDestroyed) {
+  struct Farewell {
+    explicit Farewell(Conn to) : conn(std::move(to)) {}
+    Farewell(Farewell&&) = default;
+    Farewell& operator=(Farewell&&) = delete;
+    ~Farewell() { conn.send("farewell"); }
+    Conn conn;
+  };
+  data_ = [&](Conn& conn, const Bytes&, Output&) {
+    const Timer timer = conn.post_after(24h, [farewell = Farewell(conn)](Conn&, Output&) { return Action::None; });
+    EXPECT_TRUE(timer.cancel());
+    return Action::None;
+  };
+  serve();
+  Client client = connect();
+  EXPECT_TRUE(client.send_all("go"));
+  EXPECT_EQ(client.receive(8), "farewell");
+}
+
 // Of two that are due in one turn, the first cancels the second: at its loop, and in another thread.
 TEST_P(TimerTest, OneThatIsDueCanCancelTheNext) {
   for (const bool elsewhere : {false, true}) {

@@ -24,7 +24,8 @@ class Subject final : public Pollable, public Endpoint {
   Subject(std::string name, std::vector<std::string>& log, const RefPtr<NoteQueue>& queue)
       : Endpoint(1, queue, 0), name_(std::move(name)), log_(log) {}
 
-  std::function<void()> then;  // at the end of each call
+  std::function<void()> then;    // at the end of each call
+  std::function<void()> at_end;  // when it goes
 
   bool wake() override { return false; }
   bool send(Bytes) override { return false; }
@@ -43,7 +44,10 @@ class Subject final : public Pollable, public Endpoint {
   }
 
  private:
-  ~Subject() override { log_.push_back(name_ + " freed"); }
+  ~Subject() override {
+    log_.push_back(name_ + " freed");
+    if (at_end) at_end();
+  }
   void say(const char* what) {
     log_.push_back(name_ + what);
     if (then) then();

@@ -190,6 +190,16 @@ TEST_F(LoopTest, WhatIsClosedAtTheEndIsFreedBeforeRunReturns) {
   EXPECT_EQ(log_, (Names{"shutdown", "done?", "end", "left freed"}));
 }
 
+// What the end of something asks for comes when the turn has nothing else to do.
+TEST_F(LoopTest, DoesNotWaitWhereTheEndOfATurnHasLeftWork) {
+  const auto note = make("note");
+  auto closed = make("closed");
+  closed->at_end = [&] { post(note); };
+  run({[&] { loop_->release_later(RefPtr<Endpoint>(closed.detach())); },
+       [&] { EXPECT_EQ(poller_.last_timeout(), 0ns); }});
+  EXPECT_EQ(before_shutdown(), (Names{"closed freed", "note request"}));
+}
+
 TEST_F(LoopTest, AnEndpointThatSomebodyStillHasIsNotFreed) {
   const auto kept = make("kept");
   run({[&] { loop_->release_later(RefPtr<Endpoint>(RefPtr(kept).detach())); }});
