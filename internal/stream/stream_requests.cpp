@@ -361,6 +361,7 @@ void Stream::continue_next_turn() noexcept {
 void Stream::put_requests_first() noexcept {
   take_requests();
   while (holds_function()) {
+    if (may_move_request()) state_.output |= kSent;  // all that is before the function, however much it is
     send_requested();
     if (!is_open() || !may_call_function() || !may_call_more()) return;
     run(Step::kFunction);

@@ -280,6 +280,29 @@ TEST_F(StreamTest, MovesAThousandRequestsATurnHoweverManyNotesCome) {
   EXPECT_EQ(all, sent);
 }
 
+// As without the function: all of what was sent before the input goes before the answer to it.
+TEST_F(StreamTest, WhatIsSentBeforeAFunctionLeavesBeforeTheAnswerHoweverMuchItIs) {
+  constexpr std::size_t kMany = 2 * 1024;
+  events_.data = [](Conn&, const Bytes&, Output& out) {
+    out = "answer,";
+    return Action::None;
+  };
+  other_.act = [&] {
+    from_elsewhere([&] {
+      for (std::size_t i = 0; i != kMany; ++i) ASSERT_TRUE(conn_.send("x"));
+      EXPECT_TRUE(conn_.post([](Conn&, Output& out) {
+        out = "function,";
+        return Action::None;
+      }));
+    });
+  };
+  run({[&] {
+         poller_.report(other_);
+         say_and_report("request");
+       },
+       [] {}, [] {}, [] {}, [&] { EXPECT_TRUE(heard() == std::string(kMany, 'x') + "function,answer,"); }});
+}
+
 TEST_F(StreamTest, WhatIsSentFromOutsideItsCallbacksLeavesInOneWrite) {
   other_.act = [&] {
     EXPECT_TRUE(conn_.send("one,"));
