@@ -149,24 +149,26 @@ bool Stream::add_own(Request* request) noexcept {
 
 // Takes over what other threads have asked before, as what is sent here follows it. What a callback of this connection
 // sends leaves with that callback's output, and so before the functions that are still to be called.
-// Throws std::bad_alloc.
+// Throws std::bad_alloc; then nothing is lost, and the order is as it was.
 void Stream::take_others(bool own_callback) {
-  if (own_callback && !only_bytes_) {
+  if (own_callback && holds_function()) {
+    StreamExtras& more = extras();  // first: what is split off must have a place
     RequestList rest = requested_.split_at_function();
-    if (!rest.empty()) {
-      StreamExtras& more = extras();
-      rest.append(std::move(more.behind));
-      more.behind = std::move(rest);
-    }
+    rest.append(std::move(more.behind));
+    more.behind = std::move(rest);
     only_bytes_ = true;
   }
   if (!requests_.has_requests()) return;
   RequestList others = requests_.take_requests();
   if (wake_due_) others.forget_wakes();
   if (!own_callback || (extras_ != nullptr && !extras_->behind.empty())) return append_requests(std::move(others));
+  if (others.holds_function() && !has_extras()) {
+    append_requests(std::move(others));
+    throw std::bad_alloc();
+  }
   RequestList rest = others.split_at_function();
   requested_.append(std::move(others));
-  if (!rest.empty()) extras().behind = std::move(rest);
+  if (!rest.empty()) extras_->behind = std::move(rest);
 }
 
 // To the end of what was taken.

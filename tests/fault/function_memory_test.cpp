@@ -146,5 +146,57 @@ TEST_P(FunctionWithoutMemoryTest, RunsOrIsDestroyedInTheCallOrCostsItsConnection
   EXPECT_GT(total, 8);  // each takes one allocation at least
 }
 
+// In a callback of its own a connection's texts leave before the functions that wait. Where there is no memory to put
+// them behind, the text is refused, and they stay.
+TEST_P(FunctionWithoutMemoryTest, StaysWhereATextThatIsToLeaveBeforeItIsRefused) {
+  if (internal::kAddressSanitizer) GTEST_SKIP() << "there each read takes memory: data would not be called";
+  for (const bool elsewhere : {false, true}) {
+    server_ = std::make_unique<TestServer>(handlers(), address());
+    bool some_failed = true;
+    for (int nth = 0; some_failed && nth != 50 && !HasFailure(); ++nth) {
+      SCOPED_TRACE((elsewhere ? "of a thread, allocation " : "of its loop, allocation ") + std::to_string(nth));
+      const std::size_t opened = opened_.value();
+      const std::size_t closed = closed_.value();
+      Client client = server_->connect();
+      ASSERT_TRUE(opened_.wait_for(opened + 1));
+      Fate fate;
+      bool posted = false;
+      bool sent = false;
+      Gate done;
+      const auto post = [&] {
+        posted = conn_.post([token = fate.token()](Conn&, Output& out) {
+          const Untouched mine;
+          token.run();
+          out = "f";
+          return Action::None;
+        });
+      };
+      in_loop_ = [&] {
+        {
+          const Untouched mine;
+          elsewhere ? std::thread(post).join() : post();
+          fail_allocations(nth);
+        }
+        sent = conn_.send("text,");
+        some_failed = fail_no_more() != 0;
+        const Untouched mine;
+        done.open();
+      };
+      ASSERT_TRUE(client.send_all("go"));
+      ASSERT_TRUE(done.wait());
+      ASSERT_TRUE(posted);
+      ASSERT_TRUE(fate.wait_for_end());
+      EXPECT_EQ(fate.runs(), 1u) << "it was lost";
+      EXPECT_EQ(client.receive(sent ? 6 : 1), sent ? "text,f" : "f");
+      EXPECT_EQ(conn_.pending(), 0u);
+      client.close();
+      ASSERT_TRUE(closed_.wait_for(closed + 1));
+    }
+    EXPECT_FALSE(some_failed);
+    server_.reset();
+    conn_ = {};
+  }
+}
+
 }  // namespace
 }  // namespace evio::test
