@@ -36,6 +36,7 @@ void OutputQueue::add_copy(std::string_view bytes) {
   if (bytes.empty()) return;
   const std::size_t fits = tail_ ? std::min(bytes.size(), tail_->capacity() - tail_used_) : 0;
   if (fits < bytes.size()) add_buffer(bytes.substr(fits));
+  size_ += bytes.size();
   if (fits == 0) return;
   Bytes& part = parts_[parts_.size() - (fits < bytes.size() ? 2 : 1)];
   std::memcpy(const_cast<char*>(part.end()), bytes.data(), fits);
@@ -58,7 +59,9 @@ void OutputQueue::add_buffer(std::string_view bytes) {
 void OutputQueue::add(Bytes bytes) {
   if (bytes.size() < kShareInQueue) return add_copy(bytes.view());
   BytesAccess::compact(bytes);
+  const std::size_t size = bytes.size();
   parts_.push_back(std::move(bytes));
+  size_ += size;
   close_tail();
 }
 
@@ -67,12 +70,6 @@ void OutputQueue::close_tail() noexcept {
   if (!tail_) return;
   tail_ = {};
   BytesAccess::compact(parts_[parts_.size() - 2]);
-}
-
-std::size_t OutputQueue::size() const noexcept {
-  std::size_t bytes = 0;
-  for (std::size_t i = head_; i != parts_.size(); ++i) bytes += parts_[i].size();
-  return bytes;
 }
 
 void OutputQueue::gather(Batch& batch) const noexcept {
@@ -84,6 +81,7 @@ void OutputQueue::gather(Batch& batch) const noexcept {
 }
 
 void OutputQueue::remove(std::size_t written) noexcept {
+  size_ -= written;
   while (head_ != parts_.size() && written >= parts_[head_].size()) {
     written -= parts_[head_].size();
     parts_[head_++] = {};

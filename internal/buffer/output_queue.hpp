@@ -33,13 +33,13 @@ class OutputQueue {
   };
 
   /// Adds what is in `out` from byte `skip` on: large shared bytes are shared, the rest is copied. All of these may
-  /// throw std::bad_alloc; add() and add_copy() then have added nothing.
+  /// throw std::bad_alloc; add() and add_copy() then have added nothing, append() perhaps a part, as size() says.
   void append(const Output& out, std::size_t skip);
   void add(Bytes bytes);
   void add_copy(std::string_view bytes);
 
   bool empty() const noexcept { return head_ == parts_.size(); }
-  std::size_t size() const noexcept;
+  std::size_t size() const noexcept { return size_; }
   /// The oldest bytes, as many as fit into a batch. They stay here.
   void gather(Batch& batch) const noexcept;
   /// The socket has taken so many bytes.
@@ -52,6 +52,7 @@ class OutputQueue {
 
   std::vector<Bytes> parts_;
   std::size_t head_ = 0;  // parts before it are written
+  std::size_t size_ = 0;  // of the others together
   RefPtr<Buffer> tail_;   // the storage of the last part, if more fits after it
   std::size_t tail_used_ = 0;
 };

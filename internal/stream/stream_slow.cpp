@@ -219,11 +219,18 @@ Stream::Step Stream::keep_remainder(ssize_t written) {
   return Step::kWait;
 }
 
-// The output from byte `from` on waits until the socket takes it.
+// The output from byte `from` on waits until the socket takes it. Throws std::bad_alloc; a part may wait then.
 void Stream::keep_pending(std::size_t from) {
   Output& out = host_.out_;
-  pending().append(out, from);
-  host_.figures_.pending.add(out.size() - from);
+  OutputQueue& queue = pending();
+  const std::size_t before = queue.size();
+  try {
+    queue.append(out, from);
+  } catch (...) {
+    host_.figures_.pending.add(queue.size() - before);  // free_pending() takes it back
+    throw;
+  }
+  host_.figures_.pending.add(queue.size() - before);
   out.clear();
 }
 

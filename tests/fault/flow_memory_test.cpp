@@ -138,5 +138,36 @@ TEST_P(FlowMemoryTest, CostsTheCallOrThatConnection) {
   EXPECT_GT(n, 5);
 }
 
+// Output of several pieces, of which memory runs out for one: the figure must not be less than what was counted.
+TEST_P(FlowMemoryTest, LeavesTheFigureOfWhatWaitsAsItWas) {
+  bool some_failed = true;
+  for (int n = 0; some_failed && n != 50 && !HasFailure(); ++n) {
+    SCOPED_TRACE(n);
+    Events server_handlers = handlers();
+    server_handlers.data = [&](Conn&, const Bytes&, Output& out) {
+      const Untouched mine;
+      for (int i = 0; i != 8; ++i) out.append("copied").append(large_);
+      fail_allocations(n);
+      return Action::None;
+    };
+    server_handlers.congested = nullptr;
+    server_handlers.drained = nullptr;
+    TestServer server(server_handlers, address());
+    Client client(server.addr(), kSmall);
+    EXPECT_EQ(client.receive(1), "+");
+    EXPECT_TRUE(client.send_all("x"));
+    EXPECT_EQ(client.receive(1), "c");
+    EXPECT_TRUE(eventually([&] { return !some_are_to_fail() || server.handle().stats().pending != 0; }));
+    some_failed = fail_no_more() != 0;
+    server.shutdown();
+    client.receive_all();
+    EXPECT_FALSE(server.wait());
+    EXPECT_EQ(server.handle().stats().pending, 0u);
+    const std::lock_guard lock(mutex_);
+    conns_.clear();
+  }
+  EXPECT_FALSE(some_failed);
+}
+
 }  // namespace
 }  // namespace evio::test
