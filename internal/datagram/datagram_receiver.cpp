@@ -66,13 +66,14 @@ void DatagramReceiver::flush_replies() {
   }
 }
 
-void DatagramReceiver::answer() {
+void DatagramReceiver::answer() noexcept try {
   const std::uint64_t failed = socket_.failed();
   socket_.answer();
   if (socket_.failed() == failed || !events_.notice) return;
   const std::error_code code = socket_.last_failure();
   server_.notice(loop_.index(), Notice::DatagramFailed, code,
                  "sendmmsg udp " + socket_.bound().to_string() + ": " + code.message());
+} catch (const std::bad_alloc&) {  // for the words
 }
 
 void DatagramReceiver::begin_shutdown() noexcept {

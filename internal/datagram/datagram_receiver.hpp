@@ -35,7 +35,7 @@ class DatagramReceiver final : public Pollable {
   void receive_batch();
   void deliver(std::size_t i) noexcept;
   void flush_replies();
-  void answer();
+  void answer() noexcept;
   Interest wanted_interest() const noexcept;
   void update_interest() noexcept;
   void pause() noexcept;

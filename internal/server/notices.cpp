@@ -1,5 +1,6 @@
 #include "internal/server/notices.hpp"
 
+#include <new>
 #include <string>
 #include <utility>
 
@@ -9,6 +10,7 @@ namespace evio::internal {
 
 void Notices::tell(int loop, Notice what, std::error_code code, std::string_view message) noexcept {
   if (!events_.notice) return;
+  Error err;
   try {
     std::uint64_t left_out = 0;
     {
@@ -24,7 +26,12 @@ void Notices::tell(int loop, Notice what, std::error_code code, std::string_view
     }
     std::string text(message);
     if (left_out != 0) text += " (and " + std::to_string(left_out) + " more since the last notice)";
-    events_.notice(what, Error(code, std::move(text)));
+    err = Error(code, std::move(text));
+  } catch (const std::bad_alloc&) {  // for the words
+    return;
+  }
+  try {
+    events_.notice(what, err);
   } catch (...) {
     server_.fail();
   }
