@@ -73,6 +73,12 @@ void TimedTask::on_request() noexcept {
   drop();
 }
 
+// Its loop has ended before it was armed.
+void TimedTask::on_discard() noexcept {
+  leave_waiting(State::kEnded);
+  drop();
+}
+
 void TimedTask::on_timer(TimePoint) noexcept {
   const RefPtr<TimedTask> self = unlink();
   if (leave_waiting(State::kEnded) && list() != nullptr) {

@@ -71,7 +71,7 @@ class TimedTask : public NoteTarget, public Timer {
   void on_timer(TimePoint now) noexcept override;
   void on_continue() noexcept override { EVIO_ASSERT(false); }
   void on_flush() noexcept override { EVIO_ASSERT(false); }
-  void on_discard() noexcept override { drop(); }
+  void on_discard() noexcept override;
 
   const RefPtr<NoteQueue> queue_;
   const TimePoint due_;

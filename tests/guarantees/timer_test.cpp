@@ -421,6 +421,24 @@ TEST_P(TimerTest, CancelledInACallbackMaySendWhenItIsDestroyed) {
   EXPECT_EQ(client.receive(8), "farewell");
 }
 
+// A server that `serving` stops has no turn in which it could arm it.
+TEST_P(TimerTest, CancelIsFalseOfOneThatItsLoopNeverArmed) {
+  Fate fate;
+  Timer timer;
+  Events handlers = events();
+  handlers.serving = [&](const Server& server) {
+    timer = server.post_after(0, 1h, [token = fate.token()] {
+      token.run();
+      return Action::None;
+    });
+    return Action::Shutdown;
+  };
+  EXPECT_FALSE(evio::serve(handlers, address()));
+  EXPECT_EQ(fate.ends(), 1u);
+  EXPECT_FALSE(timer.cancel());
+  EXPECT_EQ(fate.runs(), 0u);
+}
+
 // Of two that are due in one turn, the first cancels the second: at its loop, and in another thread.
 TEST_P(TimerTest, OneThatIsDueCanCancelTheNext) {
   for (const bool elsewhere : {false, true}) {
