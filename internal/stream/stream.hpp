@@ -330,6 +330,7 @@ class Stream final : public Pollable,
   bool output_over_ = false;  // this side's end was sent
   bool closes_ = false;       // output is pending behind a close, and close_timeout runs
   bool write_waits_ = false;  // output is pending or may be unacknowledged, and there is a write_timeout
+  bool timed_out_ = false;    // a timeout has closed it
   std::atomic<Abort> abort_{Abort::kNone};
   Transport transport_;
   std::uint8_t functions_left_ = 0;   // that may be called

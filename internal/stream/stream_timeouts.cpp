@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "internal/stream/stream.hpp"
 #include "internal/stream/stream_host.hpp"
@@ -183,18 +184,18 @@ Stream::Step Stream::time_out(Timeout what) {
 
 void Stream::end_by_timeout(Timeout what) noexcept {
   fail_timed_out(name_of(what));
-  host_.figures_.timed_out.add(1);
   request_end(Action::Close);
 }
 
 // Behind a close nothing has moved for too long.
 Stream::Step Stream::time_out_close() noexcept {
   fail_timed_out("close timeout");
-  host_.figures_.timed_out.add(1);
   return reset();
 }
 
+// Counted once, however many timeouts it takes.
 void Stream::fail_timed_out(std::string_view which) noexcept try {
+  if (!std::exchange(timed_out_, true)) host_.figures_.timed_out.add(1);
   if (has_failed()) return;
   const auto code = std::make_error_code(std::errc::timed_out);
   fail(Error(code, remote_.network() + ' ' + local_.to_string() + "->" + remote_.to_string() + ": " +

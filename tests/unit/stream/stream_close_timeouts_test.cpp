@@ -71,6 +71,15 @@ TEST_F(StreamCloseTimeoutTest, ThePeersEndIsAbortedWithoutProgress) {
       expect_closed("close timeout"));
 }
 
+// The idle timeout has closed it; that its output is stuck only ends that.
+TEST_F(StreamCloseTimeoutTest, AnIdleTimeoutBehindItIsCountedOnce) {
+  options_.idle_timeout = 5s;
+  run({sleep_until(20s), expect_closed("idle timeout"), [&] {
+         EXPECT_EQ(loop_.figures().timed_out.value(), 1u);
+         EXPECT_EQ(loop_.figures().aborted.value(), 1u);
+       }});
+}
+
 TEST_F(StreamCloseTimeoutTest, AWriteTimeoutThatIsShorterCounts) {
   options_.write_timeout = 8s;
   expect_aborted_at(
