@@ -10,7 +10,8 @@
 namespace evio::internal {
 namespace {
 
-// The loop, and the words for it, of what a callback is about.
+// What a callback is about, the loop of it, and the words for it. A callback may assign to its handle, or move it away.
+Conn kept(const Conn& conn) { return conn; }
 int loop_of(const Conn& conn) noexcept { return conn.loop_index(); }
 std::string words_for(const Conn& conn) {
   const Addr remote = conn.remote_addr();
@@ -18,6 +19,10 @@ std::string words_for(const Conn& conn) {
 }
 
 // Callbacks that are about no connection run on loop 0.
+template <class Other>
+const Other& kept(const Other& other) noexcept {
+  return other;
+}
 template <class Other>
 int loop_of(const Other&) noexcept {
   return 0;
@@ -32,7 +37,8 @@ void watch(std::function<Result(About, Rest...)>& callback, const char* name, st
            ServerControl& server) {
   if (!callback) return;
   callback = [inner = std::move(callback), name, most, &server](About about, Rest... rest) -> Result {
-    const CallTimer timer(server, loop_of(about), name, most, [&] { return words_for(about); });
+    const auto& same = kept(about);
+    const CallTimer timer(server, loop_of(same), name, most, [&] { return words_for(same); });
     return inner(about, std::forward<Rest>(rest)...);
   };
 }

@@ -1,9 +1,11 @@
 // Guarantee 26: figures are exact, and what no other callback tells of is a notice.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
@@ -181,6 +183,26 @@ TEST_P(NoticeTest, ASlowCallbackIsNamedWithItsConnection) {
   ASSERT_TRUE(kinds_.wait_for(1));
   EXPECT_NE(log_.all().front().find("data"), std::string::npos) << log_.all().front();
   EXPECT_NE(log_.all().front().find("->"), std::string::npos) << log_.all().front();
+}
+
+TEST_P(NoticeTest, ASlowCallbackIsNamedWithItsConnectionEvenIfItHasMovedTheHandle) {
+  Conn kept;
+  Gate told;
+  Events handlers = noting();
+  handlers.slow_callback = std::chrono::nanoseconds(1);
+  handlers.data = [&](Conn& conn, const Bytes&, Output&) {
+    kept = std::move(conn);
+    return Action::None;
+  };
+  start(handlers);
+  Client client = server_->connect();
+  ASSERT_TRUE(client.send_all("x"));
+  ASSERT_TRUE(kinds_.wait_for(1));
+  server_.reset();
+  const auto words = log_.all();
+  const auto of_data = std::ranges::find_if(words, [](const auto& text) { return text.find("data") != text.npos; });
+  ASSERT_NE(of_data, words.end());
+  EXPECT_NE(of_data->find("data " + kept.remote_addr().network()), std::string::npos) << *of_data;
 }
 
 TEST_P(NoticeTest, AnExceptionOfItShutsTheServerDown) {
