@@ -209,7 +209,7 @@ void Stream::on_flush() noexcept {
   if (!is_open()) return;
   if (requested_.empty() && !wake_due_ && !is_closing()) [[likely]] {
     if (state_.interest != Interest::kRead) [[unlikely]]
-      run(update_interest());  // resume() may have been called
+      finish_requests();  // resume() may have been called
     return;
   }
   if (!requested_.empty() || !is_closing()) return continue_next_turn();

@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <deque>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "internal/stream/stream.hpp"
+#include "tests/fault/failing_memory.hpp"
 #include "tests/unit/stream/flow_fixture.hpp"
 
 namespace evio::internal {
@@ -230,6 +232,33 @@ TEST_F(StreamPauseTest, APausedConnectionIsClosedByAShutdownThoughItIsWatchedNoM
        },
        [&] { report(); }, [&] { EXPECT_FALSE(poller_.watches(fd_)); }});
   EXPECT_EQ(log_, (Names{"shutdown", "closed"}));
+}
+
+// Whatever allocation fails on the way to the words for `closed`.
+class StreamPauseMemoryTest : public StreamPauseTest, public testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(Allocation, StreamPauseMemoryTest, testing::Range(0, 6));
+
+TEST_P(StreamPauseMemoryTest, AResumeThatCannotBeWatchedCostsItsConnection) {
+  events_.closed = [&](Conn&, const Error&) {
+    test::may_fail = false;  // for good: what the poller of the test needs is not at stake
+    log_.emplace_back("closed");
+    return Action::None;
+  };
+  run({[&] {
+         EXPECT_TRUE(conn_.pause());
+         say_and_report("x");
+       },
+       [&] {
+         from_elsewhere([&] { EXPECT_TRUE(conn_.resume()); });
+         poller_.refuse_next(std::errc::not_enough_memory);
+         test::fail_allocations(GetParam());
+         test::may_fail = true;
+       },
+       [&] {
+         test::fail_no_more();
+         EXPECT_EQ(log_.back(), "closed");
+         EXPECT_FALSE(near_is_open());
+       }});
 }
 
 }  // namespace
