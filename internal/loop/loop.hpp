@@ -40,8 +40,8 @@ class LoopHandler {
 /// One event loop: waits, calls what is ready, handles notes, runs timers, and frees what was closed.
 ///
 /// Every turn: wait; listeners (before any user's callback can block); notes; everything else that is ready; the timers
-/// that were due when the turn began (input that arrived later is read before it can be too late for a timeout); then
-/// closed endpoints are freed, because what is ready may point at them until then.
+/// that were due when the turn began, TimerWheel::kMostAtOnce at most (input that arrived later is read before it can
+/// be too late for a timeout); then closed endpoints are freed, because what is ready may point at them until then.
 /// Thread-safety: set up by the thread that starts the server; from run() on it belongs to the thread in run().
 class Loop {
  public:

@@ -138,9 +138,11 @@ void TimerWheel::cascade(TimerLink& ring) noexcept {
   }
 }
 
-// Moves what is due from a slot of the lowest level to `due`, in order. True when that is all of it.
-bool TimerWheel::collect_due(TimerLink& ring, TimePoint now, TimerLink& due) noexcept {
-  while (!is_empty(ring)) {
+// Moves what is due from a slot of the lowest level to `due`, in order, as long as there is something `left` of what a
+// run may do. True when that is all of the slot.
+bool TimerWheel::collect_due(TimerLink& ring, TimePoint now, TimerLink& due, std::size_t& left) noexcept {
+  for (; !is_empty(ring); --left) {
+    if (left == 0) return false;
     Timer& first = first_of(ring);
     if (first.due_ > now) return false;
     take_out(first);
@@ -151,6 +153,7 @@ bool TimerWheel::collect_due(TimerLink& ring, TimePoint now, TimerLink& due) noe
 
 void TimerWheel::advance(TimePoint now, TimerLink& due) noexcept {
   const Tick until = tick_of(now);
+  std::size_t left = kMostAtOnce;
   for (;;) {
     const Slot slot = first_slot();
     if (slot.start > until) break;
@@ -158,11 +161,11 @@ void TimerWheel::advance(TimePoint now, TimerLink& due) noexcept {
     TimerLink& ring = ring_of(slot);
     if (slot.level != 0) {
       cascade(ring);
-    } else if (!collect_due(ring, now, due)) {
+    } else if (!collect_due(ring, now, due, left)) {
       break;
     }
   }
-  current_ = std::max(current_, until);
+  if (left != 0) current_ = std::max(current_, until);  // otherwise more may be due in this slot, or the next ones
   next_known_ = false;
 }
 

@@ -87,7 +87,11 @@ class TimerWheel {
   void disarm(Timer& timer) noexcept;
   /// When the first timer is due. kNever when there is none.
   TimePoint next() noexcept;
-  /// Runs the timers that are due. One that a timer arms waits for the next run().
+  /// How many timers one run() runs: the others of its loop want their turn.
+  static constexpr std::size_t kMostAtOnce = 1000;
+
+  /// Runs the timers that are due, kMostAtOnce at most: what is left is next() at once. One that a timer arms waits for
+  /// the next run().
   void run(TimePoint now) noexcept;
 
  private:
@@ -117,7 +121,7 @@ class TimerWheel {
   Slot first_slot() noexcept;
   TimerLink& ring_of(const Slot& slot) noexcept;
   void cascade(TimerLink& ring) noexcept;
-  bool collect_due(TimerLink& ring, TimePoint now, TimerLink& due) noexcept;
+  bool collect_due(TimerLink& ring, TimePoint now, TimerLink& due, std::size_t& left) noexcept;
   void advance(TimePoint now, TimerLink& due) noexcept;
 
   std::array<std::array<TimerLink, kSlots>, kLevels> rings_;

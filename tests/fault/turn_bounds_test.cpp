@@ -2,6 +2,7 @@
 // calls and callbacks between two waits.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -262,6 +263,31 @@ TEST_P(TurnBoundsTest, ADatagramSocketGivesThirtyTwo) {
   go_.open();
   ASSERT_TRUE(heard.wait_for(101));
   EXPECT_EQ(turns_.most(), 32u);
+}
+
+TEST_P(TurnBoundsTest, AThousandTimersRun) {
+  constexpr int kMany = 3'500;
+  std::vector<int> order;
+  Counter ran;
+  Events handlers = events();
+  handlers.data = [&](Conn& conn, const Bytes&, Output&) {
+    for (int i = 0; i != kMany; ++i) {
+      conn.server().post_after(0, std::chrono::nanoseconds(0), [&, i] {
+        order.push_back(i);
+        turns_.add(1);
+        ran.add();
+        return Action::None;
+      });
+    }
+    return Action::None;
+  };
+  watch(nullptr);
+  serve(handlers);
+  Client client = server_->connect();
+  ASSERT_TRUE(client.send_all("x"));
+  ASSERT_TRUE(ran.wait_for(kMany));
+  EXPECT_EQ(turns_.most(), 1'000u);
+  EXPECT_TRUE(std::ranges::is_sorted(order));
 }
 
 EVIO_INSTANTIATE(TurnBoundsTest, modes_of({1}));

@@ -95,6 +95,29 @@ TEST_F(TimerWheelTest, OneThatIsArmedMeanwhileWaitsForTheNextRun) {
   }
 }
 
+// The rest is due at once, in its order, with what was armed meanwhile.
+TEST_F(TimerWheelTest, AThousandRunAtOnceAndTheRestNextTime) {
+  Names expected;
+  for (int i = 0; i != 2'500; ++i) {
+    const nanoseconds due = i < 1'500 ? nanoseconds(1s) : nanoseconds(2s) + nanoseconds(i);
+    wheel_.arm(timer(expected.emplace_back(std::to_string(i))), at(due));
+  }
+  Names all = run(3s);
+  EXPECT_EQ(all.size(), 1'000u);
+  EXPECT_EQ(wheel_.next(), at(1s));
+  wheel_.arm(timer("between"), at(1500ms));
+  wheel_.arm(timer("last"), at(2500ms));
+  expected.insert(expected.begin() + 1'500, "between");
+  expected.emplace_back("last");
+  for (const std::size_t size : {1'000u, 502u, 0u}) {
+    const Names more = run(3s);
+    EXPECT_EQ(more.size(), size);
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  EXPECT_EQ(all, expected);
+  EXPECT_TRUE(wheel_.empty());
+}
+
 TEST_F(TimerWheelTest, OneMayDisarmAnotherThatIsDueToo) {
   TestTimer& other = timer("other");
   TestTimer& one = timer("");
