@@ -144,8 +144,8 @@ class RequestList {
 /// finds every request whose call has returned, even while other threads have lost their processors. So all sends have
 /// one order, whoever made them. A thread that has announced a note and stalls before it posts it delays that look,
 /// unless there is input, for as long as it stalls.
-/// Thread-safety: add(), end_output(), wake(), pause(), resume(), close() and the questions any thread; the rest the
-/// loop's.
+/// Thread-safety: send(), add(), end_output(), wake(), pause(), resume(), close() and the questions any thread; the
+/// rest the loop's.
 class Requests {
  public:
   /// What became of a request: it was refused, as the connection is closing; a note is under way; or the caller must

@@ -32,7 +32,7 @@ class StreamHost;
 /// What it does next is a step of run(): each is short, does one thing, and names the one that follows at
 /// once, or kWait. Created by the loop that accepts it; from on_adopt() on it belongs to its own loop, which has one
 /// reference to it until it is closed.
-/// Thread-safety: wake(), send(), send_copy() and close() any thread; the rest its loop's thread.
+/// Thread-safety: what the first group of functions says any thread; the rest its loop's thread.
 class Stream final : public Pollable,
                      public Endpoint,
                      public Recycled<Stream> {  // in this order: on_ready() needs no adjustment
@@ -42,7 +42,7 @@ class Stream final : public Pollable,
   Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, const Addr& local, const Addr& remote);
   ~Stream() override;
 
-  // Any thread: stream_requests.cpp.
+  // Any thread, but native_handle() only its callbacks: stream_requests.cpp, stream_functions.cpp.
   bool wake() override;
   bool send(Bytes bytes) override;
   bool send_copy(std::string_view bytes) override;
