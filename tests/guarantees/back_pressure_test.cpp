@@ -23,6 +23,7 @@ TEST_P(BackPressureTest, DoesNotReadAPeerThatNeverReads) {
   Counter received;
   Events handlers = events();
   handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+    EXPECT_EQ(conn.pending(), 0u) << "it is read while output is pending";
     received.add(in.size());
     return echo(conn, in, out);
   };
@@ -32,10 +33,8 @@ TEST_P(BackPressureTest, DoesNotReadAPeerThatNeverReads) {
   const std::string text = pattern(1'000'003);
   const std::size_t sent = client.send_until_full(text, kMost, [this] { return all_sleep(); });
   ASSERT_LT(sent, kMost) << "the server reads though its output is not taken";
-  const std::size_t before = received.value();
   EXPECT_TRUE(all_sleep()) << "something spins";
-  EXPECT_EQ(received.value(), before);
-  EXPECT_LE(before, sent);
+  EXPECT_LE(received.value(), sent);
   // Nothing was lost, and it goes on.
   EXPECT_TRUE(client.receive(sent) == repeated(text, sent));
   client.send_all("more");

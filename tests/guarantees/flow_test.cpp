@@ -249,10 +249,13 @@ TEST_P(FlowTest, NothingIsPendingOfOneThatIsGone) {
   EXPECT_FALSE(Conn().pause());
 }
 
-// Whoever sends: the limit can be reached exactly, and a send that would exceed it leaves nothing behind.
+// Whoever sends: the limit can be reached exactly, and a send that would exceed it leaves nothing behind. The loop is
+// held meanwhile: the kernel takes more whenever it likes, and nothing is written then.
 TEST_P(FlowTest, ASendIsRefusedWholeAndExactly) {
   constexpr std::size_t kLimit = 300'000;
+  Gate go_on;
   TestServer server(noting({.max_pending = kLimit}), address());
+  const OpensAtEnd lets_go(go_on);
   Client client(server.addr(), kSmall);
   wait_until_opened();
   std::size_t sent = 0;
@@ -262,33 +265,68 @@ TEST_P(FlowTest, ASendIsRefusedWholeAndExactly) {
     return taken;
   };
   EXPECT_FALSE(send(kLimit + 1)) << "though nothing is pending";
-  // Until the kernel takes no more.
-  do {
-    while (send(50'000)) {
-    }
-    ASSERT_TRUE(all_sleep());
-  } while (conn_.pending() + 50'000 <= kLimit);
+  while (send(50'000)) {
+  }
+  Gate held;
+  Counter looked;
+  EXPECT_TRUE(conn_.post([&](Conn& conn, Output&) {
+    held.open();
+    EXPECT_TRUE(go_on.wait());
+    EXPECT_EQ(conn.pending(), kLimit);
+    EXPECT_FALSE(conn.send("x"));
+    EXPECT_FALSE(conn.send(std::string(100'000, 'x')));
+    EXPECT_TRUE(conn.send("")) << "nothing always fits";
+    EXPECT_EQ(conn.pending(), kLimit);
+    looked.add();
+    return Action::None;
+  }));
+  ASSERT_TRUE(held.wait());
   const std::size_t room = kLimit - conn_.pending();
   EXPECT_FALSE(send(room + 1));
   EXPECT_EQ(conn_.pending(), kLimit - room);
   EXPECT_TRUE(room == 0 || send(room));
   EXPECT_EQ(conn_.pending(), kLimit);
   EXPECT_FALSE(send(1));
-  EXPECT_TRUE(send(0)) << "nothing always fits";
-  Counter posted;
-  EXPECT_TRUE(conn_.post([&](Conn& conn, Output&) {
-    EXPECT_FALSE(conn.send("x"));
-    EXPECT_FALSE(conn.send(std::string(100'000, 'x')));
-    EXPECT_TRUE(conn.send(""));
-    EXPECT_EQ(conn.pending(), kLimit);
-    posted.add();
-    return Action::None;
-  }));
-  EXPECT_TRUE(posted.wait_for(1));
+  EXPECT_TRUE(send(0));
+  EXPECT_EQ(conn_.pending(), kLimit);
+  go_on.open();
+  ASSERT_TRUE(looked.wait_for(1));
   EXPECT_EQ(client.receive(sent), std::string(sent, 's'));
   EXPECT_TRUE(eventually([&] { return conn_.pending() == 0; }));
   EXPECT_TRUE(send(kLimit));
   EXPECT_EQ(client.receive(kLimit), std::string(kLimit, 's'));
+  EXPECT_TRUE(client.is_quiet());
+}
+
+// The same of the loop's own sends: what one callback sends is written when it returns.
+TEST_P(FlowTest, ACallbackReachesTheLimitExactlyToo) {
+  constexpr std::size_t kLimit = 300'000;
+  TestServer server(noting({.max_pending = kLimit}), address());
+  Client client(server.addr(), kSmall);
+  wait_until_opened();
+  std::size_t sent = 0;
+  const auto send = [&](const Conn& conn, std::size_t size) {
+    const bool taken = conn.send(std::string(size, 's'));
+    if (taken) sent += size;
+    return taken;
+  };
+  for (int i = 0; i != 10; ++i) {
+    Gate ran;
+    EXPECT_TRUE(conn_.post([&](Conn& conn, Output&) {
+      const std::size_t room = kLimit - conn.pending();
+      EXPECT_FALSE(send(conn, room + 1));
+      EXPECT_EQ(conn.pending(), kLimit - room);
+      if (room > 100) {
+        EXPECT_TRUE(send(conn, 100));
+        EXPECT_TRUE(send(conn, room - 100));
+      }
+      EXPECT_FALSE(send(conn, kLimit - conn.pending() + 1));
+      ran.open();
+      return Action::None;
+    }));
+    ASSERT_TRUE(ran.wait());
+  }
+  EXPECT_EQ(client.receive(sent), std::string(sent, 's'));
   EXPECT_TRUE(client.is_quiet());
 }
 
