@@ -123,7 +123,8 @@ struct Events {
   /// acknowledging some. Then it is aborted: `closed` gets std::errc::timed_out, or the error that it closes with
   /// anyway. Options::write_timeout counts instead if it is shorter. 0 or less means for ever.
   std::chrono::nanoseconds close_timeout = std::chrono::seconds(60);
-  /// If greater than 0, a callback that takes longer is told of by `notice`.
+  /// If greater than 0, a callback that takes longer is told of by `notice`, and so is a function passed to post() or
+  /// post_after(). Not `serving`, which runs before the loops do, and `notice` itself.
   std::chrono::nanoseconds slow_callback{0};
   /// Called on the connection's loop when a time has passed: see Options::idle_timeout, Options::write_timeout and
   /// Conn::expires_after(). Action::None restarts an idle or write timeout; a deadline does not repeat. Action::Close

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "evio/conn.hpp"
@@ -39,6 +40,11 @@ class Endpoint : public NoteTarget {
 
   virtual Addr local() const = 0;
   virtual Addr remote() const = 0;
+  /// "tcp 127.0.0.1:5000->127.0.0.1:40000", as Go words it.
+  std::string describe() const {
+    const Addr peer = remote();
+    return peer.network() + ' ' + local().to_string() + "->" + peer.to_string();
+  }
 
   /// Its loop's thread.
   virtual void set_context(std::unique_ptr<Context> context) = 0;

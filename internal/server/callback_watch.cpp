@@ -5,58 +5,64 @@
 #include <string>
 #include <utility>
 
-#include "internal/loop/server_control.hpp"
+#include "internal/loop/endpoint.hpp"
+#include "internal/server/server_state.hpp"
 
 namespace evio::internal {
 namespace {
 
-// What a callback is about, the loop of it, and the words for it. A callback may assign to its handle, or move it away.
-Conn kept(const Conn& conn) { return conn; }
-int loop_of(const Conn& conn) noexcept { return conn.loop_index(); }
-std::string words_for(const Conn& conn) {
-  const Addr remote = conn.remote_addr();
-  return remote.network() + ' ' + conn.local_addr().to_string() + "->" + remote.to_string();
-}
+/// What is put around a callback. It goes with the Events, before the server does.
+struct Watch {
+  ServerState& server;
+  std::chrono::nanoseconds most;
 
-// Callbacks that are about no connection run on loop 0.
-template <class Other>
-const Other& kept(const Other& other) noexcept {
-  return other;
-}
-template <class Other>
-int loop_of(const Other&) noexcept {
-  return 0;
-}
-template <class Other>
-std::string words_for(const Other&) {
-  return "loop 0";
-}
+  template <class Result, class... Rest>
+  void around(std::function<Result(Conn&, Rest...)>& callback, const char* name) const {
+    if (!callback) return;
+    callback = [inner = std::move(callback), name, *this](Conn& conn, Rest... rest) -> Result {
+      const Conn about = conn;  // the callback may assign to its own
+      const CallTimer timer(server, about.loop_index(), name, most,
+                            [&] { return EndpointAccess::endpoint(about)->describe(); });
+      return inner(conn, std::forward<Rest>(rest)...);
+    };
+  }
 
-template <class Result, class About, class... Rest>
-void watch(std::function<Result(About, Rest...)>& callback, const char* name, std::chrono::nanoseconds most,
-           ServerControl& server) {
-  if (!callback) return;
-  callback = [inner = std::move(callback), name, most, &server](About about, Rest... rest) -> Result {
-    const auto& same = kept(about);
-    const CallTimer timer(server, loop_of(same), name, most, [&] { return words_for(same); });
-    return inner(about, std::forward<Rest>(rest)...);
-  };
-}
+  // One that is about no connection.
+  template <class Result, class... Args>
+  void around(std::function<Result(Args...)>& callback, const char* name) const {
+    if (!callback) return;
+    callback = [inner = std::move(callback), name, *this](Args... args) -> Result {
+      const int loop = server.loop_here();
+      const CallTimer timer(server, loop, name, most, [&] { return words_for(loop, args...); });
+      return inner(std::forward<Args>(args)...);
+    };
+  }
+
+ private:
+  template <class... Args>
+  static std::string words_for(int loop, const Args&...) {
+    return "loop " + std::to_string(loop);
+  }
+  static std::string words_for(int, int, const Addr& remote) { return remote.network() + ' ' + remote.to_string(); }
+};
 
 }  // namespace
 
-void watch_callbacks(Events& events, ServerControl& server) {
-  const std::chrono::nanoseconds most = events.slow_callback;
-  if (most.count() <= 0) return;
-  watch(events.opened, "opened", most, server);
-  watch(events.closed, "closed", most, server);
-  watch(events.detached, "detached", most, server);
-  watch(events.data, "data", most, server);
-  watch(events.tick, "tick", most, server);
-  watch(events.timeout, "timeout", most, server);
-  watch(events.congested, "congested", most, server);
-  watch(events.drained, "drained", most, server);
-  watch(events.ended, "ended", most, server);
+void watch_callbacks(Events& events, ServerState& server) {
+  if (events.slow_callback.count() <= 0) return;
+  const Watch watch{server, events.slow_callback};
+  watch.around(events.opened, "opened");
+  watch.around(events.closed, "closed");
+  watch.around(events.detached, "detached");
+  watch.around(events.data, "data");
+  watch.around(events.timeout, "timeout");
+  watch.around(events.congested, "congested");
+  watch.around(events.drained, "drained");
+  watch.around(events.ended, "ended");
+  watch.around(events.pre_write, "pre_write");
+  watch.around(events.tick, "tick");
+  watch.around(events.stopping, "stopping");
+  watch.around(events.accepting, "accepting");
 }
 
 }  // namespace evio::internal

@@ -4,10 +4,11 @@
 
 namespace evio::internal {
 
-class ServerControl;
+class ServerState;
 
-/// Where Events::slow_callback is set: puts a function that measures around each callback, so that a server without it
-/// pays nothing. What takes longer is told as a notice of the loop on which it ran.
-void watch_callbacks(Events& events, ServerControl& server);
+/// Where Events::slow_callback is set: puts a function that measures around each callback of a loop, so that a server
+/// without it pays nothing. What takes longer is told as a notice of the loop on which it ran. Functions that are
+/// posted are measured where they are called.
+void watch_callbacks(Events& events, ServerState& server);
 
 }  // namespace evio::internal

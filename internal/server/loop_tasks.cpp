@@ -1,6 +1,7 @@
 #include "internal/server/loop_tasks.hpp"
 
 #include <new>
+#include <string>
 #include <utility>
 
 #include "evio/events.hpp"
@@ -14,7 +15,7 @@ class LoopTasks::Posted final : public NoteTarget {
 
  private:
   void on_request() noexcept override {
-    tasks_.call(*task_);
+    tasks_.call(*task_, "post");
     task_.reset();
   }
   void on_continue() noexcept override { EVIO_ASSERT(false); }
@@ -31,7 +32,7 @@ class LoopTasks::Timed final : public TimedTask, public Recycled<Timed> {
       : TimedTask(std::move(queue), due), tasks_(tasks), task_(std::move(task)) {}
 
  private:
-  void call() noexcept override { tasks_.call(*task_); }
+  void call() noexcept override { tasks_.call(*task_, "post_after"); }
   void drop() noexcept override { task_.reset(); }
   TimedTasks* list() noexcept override { return tasks_.ended_ ? nullptr : &tasks_.timed_; }
   Loop& loop() noexcept override { return tasks_.loop_; }
@@ -61,9 +62,17 @@ void LoopTasks::end() noexcept {
   timed_.end();
 }
 
-void LoopTasks::call(LoopTask& task) noexcept {
+Action LoopTasks::run(LoopTask& task, std::string_view name) {
+  if (slow_.count() <= 0) [[likely]]
+    return task.run();
+  const CallTimer timer(server_, loop_.index(), name, slow_,
+                        [this] { return "loop " + std::to_string(loop_.index()); });
+  return task.run();
+}
+
+void LoopTasks::call(LoopTask& task, std::string_view name) noexcept {
   try {
-    if (task.run() == Action::Shutdown) server_.shut_down();
+    if (run(task, name) == Action::Shutdown) server_.shut_down();
   } catch (...) {
     server_.fail();
   }

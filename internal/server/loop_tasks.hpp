@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string_view>
 
 #include "evio/detail/task.hpp"
 #include "internal/loop/loop.hpp"
@@ -14,7 +15,9 @@ namespace evio::internal {
 /// Thread-safety: the static functions any thread, even after the loop has ended; the rest its loop's.
 class LoopTasks {
  public:
-  LoopTasks(Loop& loop, ServerControl& server) noexcept : loop_(loop), server_(server) {}
+  /// One that takes longer than `slow` is told of, if that is greater than 0.
+  LoopTasks(Loop& loop, ServerControl& server, std::chrono::nanoseconds slow) noexcept
+      : loop_(loop), server_(server), slow_(slow) {}
 
   /// `tasks` are used while the queue takes notes. False when the loop shuts down, or there is no memory.
   static bool post(LoopTasks& tasks, NoteQueue& queue, std::unique_ptr<LoopTask> task) noexcept;
@@ -29,10 +32,12 @@ class LoopTasks {
   class Posted;
   class Timed;
 
-  void call(LoopTask& task) noexcept;
+  void call(LoopTask& task, std::string_view name) noexcept;
+  Action run(LoopTask& task, std::string_view name);
 
   Loop& loop_;
   ServerControl& server_;
+  const std::chrono::nanoseconds slow_;
   TimedTasks timed_;
   bool ended_ = false;
 };

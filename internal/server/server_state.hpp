@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -54,6 +55,11 @@ class ServerState final : public ServerControl {
   void begin_shutdown() noexcept {
     stop_.set();
     for (const auto& queue : queues) queue->post(Signal::kShutdown);
+  }
+  /// The loop whose thread this is.
+  int loop_here() const noexcept {
+    const auto own = std::ranges::find_if(queues, [](const auto& queue) { return queue->on_loop_thread(); });
+    return own == queues.end() ? 0 : (*own)->loop_index();
   }
   bool shutdown_asked() const noexcept { return asked_.is_set() || stop_.is_set(); }
 

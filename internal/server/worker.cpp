@@ -16,7 +16,7 @@ Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, 
       listeners_(listeners),
       loop_(index, std::move(poller), server.stop_flag(), server.figures[static_cast<std::size_t>(index)]),
       streams_(loop_, events, server),
-      tasks_(loop_, server) {}
+      tasks_(loop_, server, events.slow_callback) {}
 
 Worker::~Worker() {
   loop_.timers().disarm(tick_timer_);

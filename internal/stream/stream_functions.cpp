@@ -57,7 +57,7 @@ void Stream::call_timed(ConnTask& task) noexcept {
   if (has_requests()) put_requests_first();
   if (!is_open() || is_closing()) return;
   try {
-    run(call([&] { return task.run(handle(), host_.out_); }));
+    run(call([&] { return host_.call_task(task, handle(), "post_after"); }));
   } catch (...) {
     run(out_of_memory());
   }

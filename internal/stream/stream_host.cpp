@@ -25,6 +25,13 @@ StreamHost::~StreamHost() {
   loop_.timers().disarm(look_timer_);
 }
 
+Action StreamHost::call_measured(ConnTask& task, Conn& conn, std::string_view name) {
+  const Conn about = conn;  // the function may assign to its own
+  const CallTimer timer(server_, loop_.index(), name, events_.slow_callback,
+                        [&] { return EndpointAccess::endpoint(about)->describe(); });
+  return task.run(conn, out_);
+}
+
 bool StreamHost::call_pre_write() noexcept {
   if (!events_.pre_write) return true;
   try {

@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <string_view>
 
 #include "evio/events.hpp"
 #include "internal/buffer/read_buffer.hpp"
@@ -52,6 +53,13 @@ class StreamHost {
     if (!events_.data) __builtin_unreachable();
     return events_.data(conn, in, out_);
   }
+  // A function that was posted, under the name of the call that did. It is measured where slow_callback asks for it.
+  Action call_task(ConnTask& task, Conn& conn, std::string_view name) {
+    if (events_.slow_callback.count() <= 0) [[likely]]
+      return task.run(conn, out_);
+    return call_measured(task, conn, name);
+  }
+  [[gnu::noinline]] Action call_measured(ConnTask& task, Conn& conn, std::string_view name);
   template <class Callback>
   void call_guarded(Callback callback) noexcept;
   bool watches_flow() const noexcept { return events_.congested || events_.drained; }

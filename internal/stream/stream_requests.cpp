@@ -333,7 +333,7 @@ Stream::Step Stream::function() {
   }
   bring_up_requests();
   if (const auto* const task = std::get_if<Request::Function>(&what))
-    return call([&] { return (*task)->run(handle(), host_.out_); });
+    return call([&] { return host_.call_task(**task, handle(), "post"); });
   if (const auto* const deadline = std::get_if<Request::Deadline>(&what)) {
     set_deadline(*deadline);
   } else {

@@ -13,8 +13,7 @@ namespace {
 
 // "read tcp 127.0.0.1:5000->127.0.0.1:40000: Connection reset by peer", as Go words it.
 Error connection_error(const Endpoint& endpoint, std::string_view call, std::error_code code) {
-  return Error(code, std::string(call) + ' ' + endpoint.remote().network() + ' ' + endpoint.local().to_string() + "->" +
-                         endpoint.remote().to_string() + ": " + code.message());
+  return Error(code, std::string(call) + ' ' + endpoint.describe() + ": " + code.message());
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
+<<<<<<< HEAD
 // Guarantee 26: figures are exact, and what no other callback tells of is a notice.
 #include <algorithm>
+=======
+// Guarantee 26: figures are exact. Of datagrams: udp/stats_test; of failures: fault/notice_test.
+>>>>>>> 214bbd9 (Tell of slow functions that were posted, and test every notice)
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -139,6 +142,7 @@ TEST_P(StatsTest, TellWhatWasAbortedTimedOutAndRefused) {
   EXPECT_EQ(stats().pending, 0u);
 }
 
+<<<<<<< HEAD
 class NoticeTest : public StatsTest {
  protected:
   Events noting() {
@@ -216,5 +220,7 @@ TEST_P(NoticeTest, AnExceptionOfItShutsTheServerDown) {
   EXPECT_EQ(server_->thrown_message(), "of notice");
 }
 
+=======
+>>>>>>> 214bbd9 (Tell of slow functions that were posted, and test every notice)
 }  // namespace
 }  // namespace evio::test
