@@ -98,6 +98,49 @@ TEST_P(StatsTest, CountBeforeTheCallbackThatTellsOfIt) {
   }
 }
 
+// What a socket takes in part is counted as it takes it, and what waits is counted meanwhile.
+TEST_P(StatsTest, AreExactWhileOutputWaits) {
+  const std::string much = pattern(8'000'000);  // more than sockets hold
+  Events handlers = events();
+  handlers.data = [&](Conn& conn, const Bytes&, Output& out) {
+    out = much;
+    conn.send("first");
+    return Action::None;
+  };
+  start(handlers);
+  Client client(server_->addr(), {.receive_buffer = 131'072});
+  ASSERT_TRUE(client.send_all("x"));
+  const std::size_t all = much.size() + 5;
+  // While the loop writes, its two figures are of two moments.
+  EXPECT_TRUE(eventually([&] {
+    const Stats now = stats();
+    return now.pending != 0 && now.bytes_written + now.pending == all;
+  })) << stats().bytes_written
+      << " + " << stats().pending << " of " << all;
+  EXPECT_EQ(client.receive(all), "first" + much);
+  EXPECT_TRUE(eventually([&] { return stats().bytes_written == all && stats().pending == 0; }))
+      << stats().bytes_written << " and " << stats().pending << " of " << all;
+}
+
+TEST_P(StatsTest, WhatIsDroppedWaitsNoMore) {
+  Events handlers = events();
+  handlers.opened = [](Conn& conn, Output& out, Options&) {
+    out = std::string(8'000'000, 'x');
+    conn.expires_after(std::chrono::milliseconds(1));
+    return Action::None;
+  };
+  handlers.timeout = [](Conn& conn, Timeout, Output&) {
+    conn.abort();
+    return Action::None;
+  };
+  start(handlers);
+  Client client(server_->addr(), {.receive_buffer = 131'072});
+  ASSERT_TRUE(closed_.wait_for(1));
+  EXPECT_EQ(stats().pending, 0u);
+  EXPECT_EQ(stats().aborted, 1u);
+  EXPECT_GT(stats().bytes_written, 0u);
+}
+
 TEST_P(StatsTest, OutliveTheServer) {
   Events handlers = events();
   handlers.data = echo;
@@ -115,8 +158,16 @@ TEST_P(StatsTest, OutliveTheServer) {
 
 TEST_P(StatsTest, OfNoSuchLoopAreZero) {
   start(events());
-  Client client = server_->connect();
-  for (const int loop : {-2, loops(), 1'000}) EXPECT_EQ(stats(loop).turns, 0u);
+  Counter ran;
+  for (int loop = 0; loop != loops(); ++loop) {
+    ASSERT_TRUE(server_->handle().post(loop, [&] {
+      ran.add();
+      return Action::None;
+    }));
+  }
+  ASSERT_TRUE(ran.wait_for(static_cast<std::size_t>(loops())));
+  for (int loop = 0; loop != loops(); ++loop) EXPECT_GT(stats(loop).turns, 0u);
+  for (const int loop : {-1'000, -2, loops(), 1'000}) EXPECT_EQ(stats(loop).turns, 0u) << loop;
   EXPECT_EQ(Server().stats().turns, 0u);
 }
 
