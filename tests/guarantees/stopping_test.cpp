@@ -62,18 +62,27 @@ TEST_P(StoppingTest, RunsOnceOnLoopZeroAndWhatItSendsLeaves) {
 
 TEST_P(StoppingTest, WhatItPostsRuns) {
   Events handlers = keeping();
-  handlers.stopping = [&](const Server&) {
+  std::atomic<int> ran{0};
+  handlers.stopping = [&](const Server& server) {
     const std::lock_guard lock(mutex_);
     EXPECT_TRUE(conns_.front().post([](Conn&, Output& out) {
       out = "posted";
       return Action::None;
     }));
+    for (int loop = 0; loop != server.num_loops(); ++loop) {
+      EXPECT_TRUE(server.post(loop, [&] {
+        ++ran;
+        return Action::None;
+      })) << loop;
+    }
   };
   TestServer server(handlers, address());
   Client client = server.connect();
   ASSERT_TRUE(opened_.wait_for(1));
   server.shutdown();
   EXPECT_EQ(client.receive_all(), "posted");
+  server.wait();
+  EXPECT_EQ(ran, loops());
 }
 
 TEST_P(StoppingTest, WithoutADrainWhatItSendsIsTriedOnce) {
