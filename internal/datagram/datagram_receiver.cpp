@@ -22,10 +22,11 @@ void DatagramReceiver::on_ready() noexcept try {
   EVIO_ASSERT(loop_.on_thread());
   if (socket_.closed()) return;  // earlier in this turn
   if (socket_.blocked()) {
-    answer();
+    socket_.answer();
   } else if (!loop_.shutting_down()) {
     receive_batch();
   }
+  if (socket_.failed() != told_) tell_of_failure();
   if (!socket_.blocked()) socket_.recycle();
   update_interest();
 } catch (const std::bad_alloc&) {
@@ -59,17 +60,16 @@ void DatagramReceiver::flush_replies() {
   if (!socket_.has_answers()) return;
   try {
     if (events_.pre_write) events_.pre_write();
-    answer();
+    socket_.answer();
   } catch (...) {
     server_.fail();
     socket_.drop_answers();
   }
 }
 
-void DatagramReceiver::answer() noexcept try {
-  const std::uint64_t failed = socket_.failed();
-  socket_.answer();
-  if (socket_.failed() == failed || !events_.notice) return;
+void DatagramReceiver::tell_of_failure() noexcept try {
+  told_ = socket_.failed();
+  if (!events_.notice) return;
   const std::error_code code = socket_.last_failure();
   server_.notice(loop_.index(), Notice::DatagramFailed, code,
                  "sendmmsg udp " + socket_.bound().to_string() + ": " + code.message());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include "evio/events.hpp"
 #include "internal/datagram/datagram_socket.hpp"
@@ -35,7 +36,7 @@ class DatagramReceiver final : public Pollable {
   void receive_batch();
   void deliver(std::size_t i) noexcept;
   void flush_replies();
-  void answer() noexcept;
+  void tell_of_failure() noexcept;
   Interest wanted_interest() const noexcept;
   void update_interest() noexcept;
   void pause() noexcept;
@@ -48,6 +49,7 @@ class DatagramReceiver final : public Pollable {
   const Events& events_;
   ServerControl& server_;
   Interest interest_ = Interest::kNone;
+  std::uint64_t told_ = 0;  // of so many failures
   MemberTimer<&DatagramReceiver::resume> resume_timer_{*this};
 };
 

@@ -106,6 +106,14 @@ void DatagramSocket::address_answer(Slot& slot, msghdr& header) noexcept {
   slot.sender->route().address(header);
 }
 
+// An answer that is too large for any datagram.
+void DatagramSocket::lose(Slot& slot) noexcept {
+  slot.output.clear();
+  last_failure_ = {EMSGSIZE, std::system_category()};
+  ++failed_;
+  queue_->figures().count_datagrams(0, 1);
+}
+
 [[gnu::flatten]] Sent DatagramSocket::answer() noexcept {
   blocked_ = false;
   while (answered_ != done_) {

@@ -50,7 +50,8 @@ class DatagramSocket {
   /// The callback for the i-th has returned: its output is an answer now.
   void mark_done(std::size_t i) noexcept {
     Slot& slot = slots_[i];
-    if (slot.output.size() > kLargest) slot.output.clear();  // lost, as what is too large for a datagram is
+    if (slot.output.size() > kLargest) [[unlikely]]
+      lose(slot);
     drop_input(slot);
     done_ = i + 1;
   }
@@ -103,6 +104,7 @@ class DatagramSocket {
       slot.input = {};
     }
   }
+  void lose(Slot& slot) noexcept;
   static void address_answer(Slot& slot, msghdr& header) noexcept;
 
   RefPtr<DatagramPort> port_;
