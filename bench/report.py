@@ -103,6 +103,22 @@ def echo_part(raw):
     return "\n".join(out)
 
 
+def beside_part(raw):
+    out = []
+    for (scenario, variant), servers in raw.items():
+        if scenario != "beside":
+            continue
+        rows = [[s, number(median(r, "p50_us"), 1), ratio(r, servers.get("asio", {}), "p50_us"), number(median(r, "p99_us"), 1),
+                 number(median(r, "blocks")), ratio(r, servers.get(LIMIT, {}), "blocks"),
+                 number(median(r, "block_ns"))]
+                for s, r in sorted(servers.items(), key=lambda item: median(item[1], "p50_us"))]
+        together = "" if "apart" in variant else "Server and clients share the processors.\n\n"
+        out.append(together + table(["server", "request: p50 µs", "to asio's", "p99 µs", "blocks/s", "to bare's", "CPU ns a block"], rows))
+        out.append("\n8 connections carry blocks of 1 MiB, each its next one when it has the last one back. Another one asks for 6 bytes, "
+                   "at any moment, a millisecond after the last answer on average.\n")
+    return "".join(out)
+
+
 def notes_part(raw):
     rows = {"wake": [], "send": []}
     for (scenario, variant), servers in raw.items():
@@ -244,6 +260,7 @@ def main():
     parts = [("At a glance", glance_part(raw)),
              ("Instructions and system calls of an echoed message", counts_part(work)),
              ("Echo", echo_part(raw)),
+             ("A small request beside blocks of 1 MiB", beside_part(raw)),
              ("Other threads to the loops", notes_part(raw)),
              ("Memory of idle connections", memory_part(raw)),
              ("Memory after slow readers", slow_part(raw)),

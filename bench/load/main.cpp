@@ -11,7 +11,7 @@ namespace {
 
 cxxopts::Options describe(load::Options& to) {
   cxxopts::Options options("bench-load", "Loads an echo server on the loopback and checks every byte that comes back.");
-  options.positional_help("streams|connects|datagrams|lockstep|idle|slow");
+  options.positional_help("streams|beside|connects|datagrams|lockstep|idle|slow");
   auto add = options.add_options();
   add("mode", "what to do", cxxopts::value<std::string>());
   add("port", "where the server listens", cxxopts::value(to.port));
@@ -41,8 +41,10 @@ cxxopts::Options describe(load::Options& to) {
 
 int main(int argc, char** argv) {
   const std::map<std::string, int (*)(const load::Options&)> modes = {
-      {"streams", load::run_streams},   {"connects", load::run_connects}, {"datagrams", load::run_datagrams},
-      {"lockstep", load::run_lockstep}, {"idle", load::run_idle},         {"slow", load::run_slow}};
+      {"streams", load::run_streams},   {"beside", load::run_beside},
+      {"connects", load::run_connects}, {"datagrams", load::run_datagrams},
+      {"lockstep", load::run_lockstep}, {"idle", load::run_idle},
+      {"slow", load::run_slow}};
   load::Options options;
   cxxopts::Options description = describe(options);
   try {

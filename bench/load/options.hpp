@@ -29,6 +29,7 @@ struct Options {
 
 /// Each prints one line of "key=value" and returns the exit status: not 0 when a byte was wrong or lost.
 int run_streams(const Options& options);
+int run_beside(const Options& options);
 int run_connects(const Options& options);
 int run_datagrams(const Options& options);
 int run_lockstep(const Options& options);

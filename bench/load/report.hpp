@@ -10,11 +10,13 @@ namespace load {
 struct Result {
   std::uint64_t messages = 0;
   std::uint64_t lost = 0;
+  std::uint64_t blocks = 0;  // messages of connections beside those that are measured
   Latency latency;
 
   void merge(const Result& other) {
     messages += other.messages;
     lost += other.lost;
+    blocks += other.blocks;
     latency.merge(other.latency);
   }
 };

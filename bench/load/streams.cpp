@@ -1,9 +1,13 @@
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <memory>
+#include <random>
+#include <thread>
 #include <vector>
 
 #include "measure.hpp"
@@ -136,12 +140,56 @@ class StreamLoad {
   std::unique_ptr<std::array<char, Pattern::kAtOnce>> buffer_ = std::make_unique<std::array<char, Pattern::kAtOnce>>();
 };
 
+// A request must not wait for the load beside it on its own side. Where this is not allowed it mostly does not.
+void run_ahead_of_others() {
+  sched_param priority{};
+  priority.sched_priority = 1;
+  sched_setscheduler(0, SCHED_FIFO, &priority);
+}
+
+/// Sends a request at any moment, a millisecond after the last answer on average, and waits for its echo.
+void ask_now_and_then(const Options& options, const Pattern& pattern, const Window& window, Result& result) {
+  constexpr std::size_t kSize = 6;
+  constexpr std::int64_t kPause = 2'000'000;
+  const auto number = static_cast<std::uint64_t>(options.connections);
+  const Descriptor connection = connect_tcp(options.port, number, true);
+  std::vector<char> buffer(kSize);
+  std::minstd_rand random;
+  std::uniform_int_distribution<std::int64_t> pause(0, kPause);
+  run_ahead_of_others();
+  for (std::uint64_t sent = 0;; sent += kSize) {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(pause(random)));
+    const std::int64_t begin = now();
+    if (begin >= window.end) return;
+    const std::string_view request = pattern.at(number, sent, kSize);
+    send_all(connection.get(), request);
+    if (!receive_all(connection.get(), request, buffer)) wrong_byte(" in an answer");
+    const std::int64_t end = now();
+    if (!window.holds(end)) continue;
+    ++result.messages;
+    result.latency.add(end - begin);
+  }
+}
+
 }  // namespace
 
 int run_streams(const Options& options) {
   const Pattern pattern;
   return measure(options, [&](int thread, const Window& window, Result& result) {
     StreamLoad(options, pattern, thread, window, result).run();
+  });
+}
+
+// What a request of six bytes waits for while other connections of its loop carry blocks of `size` bytes.
+int run_beside(const Options& options) {
+  const Pattern pattern;
+  Options both = options;
+  ++both.threads;
+  return measure(both, [&](int thread, const Window& window, Result& result) {
+    if (thread == options.threads) return ask_now_and_then(options, pattern, window, result);
+    Result blocks;
+    StreamLoad(options, pattern, thread, window, blocks).run();
+    result.blocks = blocks.messages;
   });
 }
 

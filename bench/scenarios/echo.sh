@@ -54,3 +54,17 @@ measure_loops() {
     if ((loops == 2 || loops < ${#cpus[@]})); then echo_rounds loops "$loops" '' streams --connections 50 --size 6; fi
   done
 }
+
+# What a small request waits for while others on its loop carry blocks. Clients on the server's processor would add what they take.
+measure_beside() {
+  local loops=1 round name values
+  pin 1
+  for ((round = 0; round < rounds; ++round)); do
+    for name in $(in_turn "$round" "${servers[@]}"); do
+      start_server taskset -c "$server_cpus" "$bin/server-$name"
+      values=$(echo_load "$client_cpus" beside --connections 8 --size 1048576) || die "$name failed in beside"
+      stop_server
+      record beside "1${apart:+ apart}" "$name" "$round" "$values"
+    done
+  done
+}
