@@ -52,12 +52,12 @@ class OutputAccess {
   }
   /// As many pieces, in order, as fit; returns how many.
   static int gather(const Output& out, std::span<iovec> parts) noexcept;
-  /// Empties an Output that is_one_copy().
-  static void reset_copied(Output& out) noexcept {
+  /// Empties an Output that is_one_copy(). True if it keeps more memory than it may, until shrink().
+  [[nodiscard]] static bool reset_copied(Output& out) noexcept {
     out.copied_size_ = 0;
-    if (out.capacity_ > Output::kKeptBytes) [[unlikely]]
-      out.shrink();
+    return out.capacity_ > Output::kKeptBytes;
   }
+  static void shrink(Output& out) noexcept { out.shrink(); }
 };
 
 }  // namespace evio::internal

@@ -15,6 +15,12 @@ namespace {
 // What moved in a turn is said to have moved when it began. In a longer turn a callback has blocked.
 constexpr std::chrono::microseconds kShortTurn{100};
 
+// Once connections that move much have moved so many bytes, in and out, the loop looks who else has become ready. Where
+// nobody else was for so many turns it looks less often: a wait for each 256 KiB costs some hundredths of its time.
+constexpr std::uint64_t kBulkBudget = 256 * 1024;
+constexpr std::uint64_t kLoneBulkBudget = 2 * 1024 * 1024;
+constexpr int kLoneTurns = 64;
+
 }  // namespace
 
 Loop::Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop, std::shared_ptr<Figures> figures)
@@ -39,6 +45,18 @@ void Loop::run(LoopHandler& handler) noexcept {
   queue_.close();  // on this thread, which also destroys the functions that were posted too late to run
 }
 
+// Inlined: a call in each turn is not free where a turn has one message.
+inline void Loop::dispatch(std::span<Pollable* const> ready) noexcept {
+  const StopFlag& stop = stop_;
+  for (Pollable* pollable : ready) {
+    if (stop.is_set() && !stopping_) [[unlikely]]
+      break;  // from a shutdown on nothing is read
+    pollable->on_ready();
+  }
+  if (put_off_count_ != 0) [[unlikely]]
+    dispatch_put_off(ready.size() != put_off_count_);
+}
+
 void Loop::turn() noexcept {
   const Ready ready = poller_->wait(time_to_wait());
   figures_.turns.add(1);
@@ -57,13 +75,27 @@ void Loop::turn() noexcept {
   has_work_ = has_work() || (queue_.armed() && !queue_.prepare_wait());
 }
 
-void Loop::dispatch(std::span<Pollable* const> ready) noexcept {
-  const StopFlag& stop = stop_;
-  for (Pollable* pollable : ready) {
-    if (stop.is_set() && !stopping_) [[unlikely]]
-      return;  // from a shutdown on nothing is read
-    pollable->on_ready();
+bool Loop::puts_off(Pollable& bulk, std::uint16_t last_turn) noexcept {
+  if (takes_put_off_ || put_off_count_ == put_off_.size()) return false;
+  put_off_[put_off_count_++] = {&bulk, last_turn};
+  return true;
+}
+
+// One at least, first the one whose last turn was the longest ago: so each gets one before any gets two.
+void Loop::dispatch_put_off(bool others) noexcept {
+  lone_turns_ = others ? 0 : std::min(lone_turns_ + 1, kLoneTurns);
+  const auto moved = [this] { return figures_.bytes_read.value() + figures_.bytes_written.value(); };
+  const auto age = [this](const PutOff& one) { return static_cast<std::uint16_t>(turns() - one.last_turn); };
+  const std::uint64_t enough = moved() + (lone_turns_ == kLoneTurns ? kLoneBulkBudget : kBulkBudget);
+  takes_put_off_ = true;
+  while (put_off_count_ != 0 && moved() < enough && !ends_reading()) {
+    PutOff& oldest = *std::ranges::max_element(std::span(put_off_).first(put_off_count_), {}, age);
+    Pollable& pollable = *oldest.pollable;
+    oldest = put_off_[--put_off_count_];
+    pollable.on_ready();
   }
+  takes_put_off_ = false;
+  put_off_count_ = 0;  // they are ready still, and so reported again
 }
 
 // What was there at the beginning, and no more: a producer that never stops must not keep the loop from its sockets.

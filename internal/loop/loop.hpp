@@ -76,6 +76,9 @@ class Loop {
   TimePoint end_of_turn(TimePoint began) const noexcept;
   /// Changes with every turn.
   std::uint16_t turns() const noexcept { return static_cast<std::uint16_t>(figures_.turns.value()); }
+  /// A connection that has moved much in its last turn, which was this one, comes after the others that are ready. True
+  /// if it is to return: it is called again in this turn or, as the poller reports it again, in a later one.
+  bool puts_off(Pollable& bulk, std::uint16_t last_turn) noexcept;
   /// Handles all notes there are. True when there were some.
   bool handle_notes() noexcept;
 
@@ -88,8 +91,15 @@ class Loop {
     TimePoint ended;
   };
 
+  struct PutOff {
+    Pollable* pollable = nullptr;
+    std::uint16_t last_turn = 0;
+  };
+
   void turn() noexcept;
-  void dispatch(std::span<Pollable* const> ready) noexcept;
+  [[gnu::always_inline]] void dispatch(std::span<Pollable* const> ready) noexcept;
+  [[gnu::noinline]] void dispatch_put_off(bool others) noexcept;
+  bool ends_reading() const noexcept { return stop_.is_set() && !stopping_; }
   void handle(Note note) noexcept;
   void handle(Signal signals) noexcept;
   bool has_work() const noexcept;
@@ -114,6 +124,10 @@ class Loop {
   std::size_t next_long_turn_ = 0;
   std::array<Note, 256> notes_;  // as many as a turn takes
   std::vector<Note> local_notes_;
+  std::array<PutOff, 256> put_off_;  // in this turn
+  std::size_t put_off_count_ = 0;
+  int lone_turns_ = 0;  // in which nobody else was ready
+  bool takes_put_off_ = false;
   bool knows_turn_time_ = false;
   bool more_notes_ = false;  // the last handle_notes() has left some
   bool has_work_ = false;    // the next turn must not sleep

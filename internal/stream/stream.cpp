@@ -161,6 +161,7 @@ Stream::Step Stream::write_pending(bool& progressed) {
     if (written < batch.bytes) break;  // the socket is full
     left -= std::min(left, written);
   }
+  moved(OutputQueue::kWriteBudget - left);
   if (progressed) output_progressed();
   extras_->tried = true;
   if (output.empty()) drop_pending();

@@ -153,6 +153,11 @@ class Stream final : public Pollable,
 
   // stream_slow.cpp: where it leaves that path
   Step ready();
+  bool is_put_off() noexcept;
+  void moved(std::size_t bytes) noexcept {
+    if (bytes >= kMuch) moved_much(0);
+  }
+  [[gnu::noinline]] ssize_t moved_much(ssize_t n) noexcept;
   Step first_step() noexcept;
   Step hung_up();
   Step take_end_of_input();
@@ -273,7 +278,7 @@ class Stream final : public Pollable,
   bool in_own_callback() const noexcept;
   bool has_pending() const noexcept { return (state_.output & kPending) != 0; }
   bool has_sent() const noexcept { return (state_.output & kSent) != 0; }
-  Action requested_action() const noexcept { return static_cast<Action>(state_.action); }
+  Action requested_action() const noexcept { return static_cast<Action>(state_.action & ~kBulk); }
   StreamExtras& extras();
   bool has_extras() noexcept;
   OutputQueue& pending();
@@ -287,14 +292,15 @@ class Stream final : public Pollable,
 
   // So many requests of other threads are moved before other connections get their turn.
   static constexpr int kRequestsAtOnce = 1024;
-  static constexpr int kFunctionsAtOnce = 64;  // and so many of their functions are called
+  static constexpr int kFunctionsAtOnce = 64;      // and so many of their functions are called
+  static constexpr std::size_t kMuch = 32 * 1024;  // so many bytes at once keep its loop from others
   static constexpr int kAllRequests = std::numeric_limits<int>::max();
 
   /// One comparison tells that a connection is open and watched for input, has no action to take and no output pending.
   struct State {
     Stage stage = Stage::kAccepted;
     Interest interest = Interest::kNone;
-    std::uint8_t action = 0;  // an Action
+    std::uint8_t action = 0;  // an Action, and kBulk
     std::uint8_t output = 0;  // what keeps it from being written at once: a combination of these
   };
   static constexpr std::uint8_t kPending = 1;    // there is an OutputQueue
@@ -305,6 +311,7 @@ class Stream final : public Pollable,
   static constexpr std::uint8_t kAborted = 32;    // abort(): it ends with this step
   static constexpr std::uint8_t kTimed = 64;      // there is a write_timeout
   static constexpr std::uint8_t kTimeouts = 128;  // timeouts_ exists
+  static constexpr std::uint8_t kBulk = 128;      // it has moved much in bulk_turn_: others that are ready come first
   bool only_reads() const noexcept {
     constexpr State kReading{Stage::kOpen, Interest::kRead, 0, 0};
     return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
@@ -332,9 +339,10 @@ class Stream final : public Pollable,
   bool write_waits_ = false;  // output is pending or may be unacknowledged, and there is a write_timeout
   bool timed_out_ = false;    // a timeout has closed it
   std::atomic<Abort> abort_{Abort::kNone};
+  std::uint8_t functions_left_ = 0;  // that may be called in functions_turn_
   Transport transport_;
-  std::uint8_t functions_left_ = 0;   // that may be called
-  std::uint16_t functions_turn_ = 0;  // in this turn
+  std::uint16_t functions_turn_ = 0;
+  std::uint16_t bulk_turn_ = 0;
   int unacknowledged_ = 0;  // at the last look, while it lingers: most have acknowledged everything when it begins
   std::uint32_t looks_without_progress_ = 0;
   Outbox::Chain sent_;  // in the host's outbox

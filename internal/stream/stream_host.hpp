@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "evio/events.hpp"
+#include "internal/buffer/output_access.hpp"
 #include "internal/buffer/read_buffer.hpp"
 #include "internal/loop/loop.hpp"
 #include "internal/loop/server_control.hpp"
@@ -62,6 +63,8 @@ class StreamHost {
   [[gnu::noinline]] Action call_measured(ConnTask& task, Conn& conn, std::string_view name);
   template <class Callback>
   void call_guarded(Callback callback) noexcept;
+  /// Not inlined: the path of every message would keep the output's address for it.
+  [[gnu::noinline, gnu::cold]] void shrink_output() noexcept { OutputAccess::shrink(out_); }
   bool watches_flow() const noexcept { return events_.congested || events_.drained; }
   void add_lingering(Stream& stream) noexcept;
   /// Returns false if flushing has made callbacks send more: the caller must call it again, in another turn.

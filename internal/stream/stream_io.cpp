@@ -32,9 +32,11 @@ inline Stream::Step Stream::first_step() noexcept {
 
 Stream::Step Stream::read(StreamHost& host) {
   const std::span<char> room = host.input_.room();
-  const ssize_t n = transport_.read_once(room.data(), room.size());
-  if (n <= 0) [[unlikely]]
-    return read_nothing(n);
+  ssize_t n = transport_.read_once(room.data(), room.size());
+  if (static_cast<std::size_t>(n) - 1 >= kMuch - 1) [[unlikely]] {  // one comparison for both
+    if (n <= 0) return read_nothing(n);
+    n = moved_much(n);
+  }
   host.figures_.count_read(static_cast<std::size_t>(n));
   return deliver(host, host.input_.filled(room.data(), static_cast<std::size_t>(n), reuses_input_));
 }
@@ -76,7 +78,8 @@ Stream::Step Stream::transmit(StreamHost& host) {
   if (n != static_cast<ssize_t>(bytes.size())) [[unlikely]]
     return keep_output(n);
   host.figures_.count_write(bytes.size());
-  OutputAccess::reset_copied(out);
+  if (OutputAccess::reset_copied(out)) [[unlikely]]
+    host.shrink_output();
   return Step::kWait;
 }
 

@@ -22,6 +22,7 @@ Error connection_error(const Endpoint& endpoint, std::string_view call, std::err
 Stream::Step Stream::ready() {
   switch (state_.stage) {
     case Stage::kOpen:
+      if (is_put_off()) return Step::kWait;
       if ((state_.output & kAborted) != 0) return reset();
       if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // its note may be still to come
       // What other threads have asked by now, with a note that is still to come, comes before what a callback answers.
@@ -38,6 +39,20 @@ Stream::Step Stream::ready() {
       break;  // earlier in this turn
   }
   return Step::kWait;
+}
+
+bool Stream::is_put_off() noexcept {
+  if ((state_.action & kBulk) == 0) return false;
+  if (host_.loop_.puts_off(*this, bulk_turn_)) return true;
+  state_.action &= static_cast<std::uint8_t>(~kBulk);  // until it moves much again
+  return false;
+}
+
+// Returns what it is given: its caller need not keep it.
+ssize_t Stream::moved_much(ssize_t n) noexcept {
+  state_.action |= kBulk;
+  bulk_turn_ = host_.loop_.turns();
+  return n;
 }
 
 // It was reported although it is not to be read: as it was paused just now, or its socket has failed or is shut down
@@ -209,6 +224,7 @@ Stream::Step Stream::keep_remainder(ssize_t written) {
   }
   const std::size_t done = written < 0 ? 0 : static_cast<std::size_t>(written);
   pending_bytes_.remove(done);
+  moved(done);
   if (done != out.size()) {
     keep_pending(done);
     extras_->tried = true;

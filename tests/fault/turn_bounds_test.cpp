@@ -111,6 +111,53 @@ TEST_P(TurnBoundsTest, AConnectionIsReadOnce) {
   EXPECT_EQ(turns_.most(), 1u);
 }
 
+// In the first round nobody knows yet that they move much. In both, all have their input when the loop looks.
+TEST_P(TurnBoundsTest, AQuarterOfAMegabyteIsMovedForThoseThatMoveMuchOnceAllOthersAreServed) {
+  constexpr std::size_t kMuch = 48'000;
+  constexpr std::size_t kBulk = 16;
+  const auto second = std::make_shared<std::atomic<bool>>(false);
+  watch([second](const Invocation& i, long n) {
+    return *second && i.call == Call::kRead && is_socket(i.fd) && n == static_cast<long>(kMuch) ? 1u : 0u;
+  });
+  Counter blocked;
+  Counter go;
+  Counter heard;
+  std::vector<std::size_t> order;
+  Events handlers = events();
+  handlers.data = [&](Conn&, const Bytes& in, Output&) {
+    if (in == "block") {
+      EXPECT_TRUE(go.wait_for(blocked.add()));
+      return Action::None;
+    }
+    order.push_back(in.size());
+    heard.add(in.size());
+    return Action::None;
+  };
+  serve(handlers);
+  Client blocker = server_->connect();
+  Client small = server_->connect();
+  std::vector<Client> bulk;
+  while (bulk.size() != kBulk) bulk.push_back(server_->connect());
+  const auto let_go_when_all_have_sent = [&](std::size_t round) {
+    ASSERT_TRUE(blocker.send_all("block"));
+    ASSERT_TRUE(blocked.wait_for(round));
+    *second = round == 2;
+    for (Client& client : bulk) {
+      ASSERT_TRUE(client.send_all(pattern(kMuch)));
+      client.wait_for_arrival();
+    }
+    ASSERT_TRUE(small.send_all("small"));
+    small.wait_for_arrival();
+    go.add();
+    ASSERT_TRUE(heard.wait_for(round * (kBulk * kMuch + 5)));
+  };
+  let_go_when_all_have_sent(1);
+  order.clear();
+  let_go_when_all_have_sent(2);
+  EXPECT_EQ(order.front(), 5u);
+  EXPECT_EQ(turns_.most(), 6u);
+}
+
 TEST_P(TurnBoundsTest, AListenerGivesSixtyFourConnections) {
   watch([](const Invocation& i, long) { return i.call == Call::kAccept4 ? 1u : 0u; });
   Counter opened;

@@ -305,5 +305,108 @@ TEST_F(LoopTest, TakesNoNotesWhenItHasEnded) {
   EXPECT_EQ(count("note request"), 0u);
 }
 
+/// Stands for a connection that moves so many bytes whenever it gets its turn. Thread-safety: one thread.
+class BulkTest : public LoopTest {
+ protected:
+  struct Bulk final : Pollable {
+    void on_ready() noexcept override {
+      if (test->loop_->puts_off(*this, last_turn)) return;
+      last_turn = test->loop_->turns();
+      test->loop_->figures().bytes_read.add(bytes);
+      test->log_.push_back(name);
+    }
+    BulkTest* test = nullptr;
+    std::string name;
+    std::size_t bytes = 256 * 1024;
+    std::uint16_t last_turn = 0;
+  };
+
+  Bulk bulk(std::string name) {
+    Bulk one;
+    one.test = this;
+    one.name = std::move(name);
+    return one;
+  }
+};
+
+TEST_F(BulkTest, ComesAfterTheOthers) {
+  Bulk much = bulk("much");
+  const auto before = make("before");
+  const auto after = make("after");
+  run({[&] {
+    poller_.report(*before);
+    poller_.report(much);
+    poller_.report(*after);
+  }});
+  EXPECT_EQ(before_shutdown(), (Names{"before", "after", "much"}));
+}
+
+TEST_F(BulkTest, EachGetsATurnBeforeAnyGetsTwo) {
+  Bulk a = bulk("a");
+  Bulk b = bulk("b");
+  Bulk c = bulk("c");
+  const auto all = [&] {
+    log_.emplace_back("turn");
+    for (Bulk* one : {&a, &b, &c}) poller_.report(*one);
+  };
+  run({all, all, all, all, all});
+  EXPECT_EQ(before_shutdown(), (Names{"turn", "a", "turn", "b", "turn", "c", "turn", "a", "turn", "b"}));
+}
+
+TEST_F(BulkTest, MoveAQuarterOfAMegabyteInATurn) {
+  std::vector<Bulk> some(20, bulk("x"));
+  for (Bulk& one : some) one.bytes = 40'000;
+  std::size_t first = 0;
+  run({[&] {
+         for (Bulk& one : some) poller_.report(one);
+       },
+       [&] { first = count("x"); }});
+  EXPECT_EQ(first, 7u);
+  EXPECT_EQ(count("x"), 7u) << "the poller reports them again, and nobody else calls them";
+}
+
+TEST_F(BulkTest, MoveTwoMegabytesWhereNobodyElseWasReadyForSixtyFourTurns) {
+  std::vector<Bulk> some(60, bulk("x"));
+  for (Bulk& one : some) one.bytes = 40'000;
+  const auto other = make("other");
+  const auto all = [&] {
+    log_.emplace_back("turn");
+    for (Bulk& one : some) poller_.report(one);
+  };
+  std::deque<std::function<void()>> turns(64, all);
+  turns.emplace_back([&] {
+    all();
+    poller_.report(*other);
+  });
+  run(turns);
+  std::vector<std::size_t> moved;  // in each turn
+  for (const std::string& name : log_) {
+    if (name == "turn") moved.push_back(0);
+    if (name == "x") ++moved.back();
+  }
+  std::vector<std::size_t> expected(63, 7);
+  expected.insert(expected.end(), {53, 7});
+  EXPECT_EQ(moved, expected);
+}
+
+TEST_F(BulkTest, IsServedAtOnceWhereTooManyAreReady) {
+  std::vector<Bulk> many(300, bulk("x"));
+  run({[&] {
+    for (Bulk& one : many) poller_.report(one);
+  }});
+  EXPECT_EQ(count("x"), 45u);
+}
+
+TEST_F(BulkTest, IsNotCalledOnceTheServerShutsDown) {
+  Bulk much = bulk("much");
+  const auto other = make("other");
+  other->then = [&] { stop_.set(); };
+  run({[&] {
+    poller_.report(much);
+    poller_.report(*other);
+  }});
+  EXPECT_EQ(count("much"), 0u);
+}
+
 }  // namespace
 }  // namespace evio::internal

@@ -453,5 +453,83 @@ TEST_F(StreamTest, WhatHadComeBeforeAFailedWriteIsDeliveredAndNotAnswered) {
   EXPECT_EQ(log_[1].rfind("closed: write ", 0), 0u) << log_[1];
 }
 
+/// A connection that has moved much in the turn before, is ready again, and comes after the others: what happens to it
+/// until it is its turn. Thread-safety: one thread.
+class PutOffStreamTest : public StreamTest {
+ protected:
+  PutOffStreamTest() {
+    events_.data = [this](Conn&, const Bytes& in, Output& out) {
+      log_.push_back("data of " + std::to_string(in.size()));
+      if (in.size() < 10) out = in;
+      return action_;
+    };
+  }
+  void run_beside(std::function<void()> other) {
+    other_.act = [this, other = std::move(other)] {
+      log_.emplace_back("other");
+      other();
+    };
+    run({[this] { say_and_report(std::string(40'000, 'x')); },
+         [this] {
+           say_and_report("again");
+           poller_.report(other_);
+         },
+         [] {}});
+  }
+
+  Action action_ = Action::None;
+};
+
+TEST_F(PutOffStreamTest, IsReadAfterTheOthersAndOnce) {
+  run_beside([] {});
+  EXPECT_EQ(before_shutdown(), (Names{"data of 40000", "other", "data of 5"}));
+  EXPECT_EQ(heard(), "again");
+}
+
+TEST_F(PutOffStreamTest, IsNotReadAnyMoreOnceItIsClosed) {
+  run_beside([this] { EXPECT_TRUE(conn_.close()); });
+  EXPECT_EQ(before_shutdown(), (Names{"data of 40000", "other", "closed"}));
+}
+
+TEST_F(PutOffStreamTest, IsNotReadAnyMoreOnceItIsAborted) {
+  run_beside([this] { EXPECT_TRUE(conn_.abort()); });
+  EXPECT_EQ(before_shutdown(), (Names{"data of 40000", "other", "closed: aborted"}));
+}
+
+TEST_F(PutOffStreamTest, IsNotReadWhileItIsPaused) {
+  run_beside([this] { EXPECT_TRUE(conn_.pause()); });
+  EXPECT_EQ(before_shutdown(), (Names{"data of 40000", "other"}));
+}
+
+TEST_F(PutOffStreamTest, IsNotReadOnceTheServerShutsDown) {
+  run_beside([this] { server_.shut_down(); });
+  EXPECT_EQ(before_shutdown(), (Names{"data of 40000", "other"}));
+}
+
+TEST_F(PutOffStreamTest, SendsWhatItIsGivenMeanwhileFirst) {
+  run_beside([this] { EXPECT_TRUE(conn_.send("first ")); });
+  EXPECT_EQ(heard(), "first again");
+}
+
+TEST_F(PutOffStreamTest, IsDetachedInItsTurn) {
+  events_.detached = [this](Conn&, DetachedConn) {
+    log_.emplace_back("detached");
+    return Action::None;
+  };
+  run_beside([this] { action_ = Action::Detach; });
+  EXPECT_EQ(before_shutdown(), (Names{"data of 40000", "other", "data of 5", "detached"}));
+  EXPECT_TRUE(is_freed());
+}
+
+TEST_F(PutOffStreamTest, IsTakenAsItComesOnceItHasMovedLittle) {
+  run({[this] { say_and_report(std::string(40'000, 'x')); }, [this] { say_and_report("again"); },
+       [this] {
+         other_.act = [this] { log_.emplace_back("other"); };
+         say_and_report("once");
+         poller_.report(other_);
+       }});
+  EXPECT_EQ(before_shutdown(), (Names{"data of 40000", "data of 5", "data of 4", "other"}));
+}
+
 }  // namespace
 }  // namespace evio::internal
