@@ -142,6 +142,25 @@ def notes_part(raw):
     return "\n".join(f"{text[what]}\n\n{table(head, rows[what])}" for what in rows if rows[what])
 
 
+def timers_part(raw):
+    """Of each library and number: nanoseconds, with what they vary by from round to round."""
+    rows = []
+    columns = ("arm_ns", "anew_ns", "pair_ns", "cancel_ns", "expire_ns")
+    for (scenario, variant), servers in raw.items():
+        if scenario != "timers":
+            continue
+        for server in (name for name in ("evio", "libuv", "libevent", "asio") if name in servers):
+            values = [[numbers[column] for numbers in servers[server].values()] for column in columns]
+            rows.append([f"{int(variant):,}", server, *(f"{statistics.median(v):.0f} ± {error(v):.0f}" for v in values)])
+    text = ("Nanoseconds of the process's processor time, on an event loop, 200 of a kind in each of its turns, whose cost counts. *Arm*, *cancel*: "
+            "until so many are armed, and until none is, in an order that is not that of arming. *Arm anew*: any of those that are armed, for another "
+            "time. *Arm and cancel*: one more than so many. *Expire*: all are due, and are called. The delays are of 1 to 60 s.\n\n"
+            "evio's timers are functions given to `Server::post_after`, made anew each time, with a clock that is read when they are; those of libuv and "
+            "libevent are objects that the user has made before, and begin when the loop has last looked at the clock.")
+    head = ["armed", "library", "arm", "arm anew", "arm and cancel", "cancel", "expire"]
+    return f"{text}\n\n{table(head, rows)}" if rows else ""
+
+
 def memory_part(raw):
     out = ""
     for (scenario, variant), servers in raw.items():
@@ -262,6 +281,7 @@ def main():
              ("Echo", echo_part(raw)),
              ("A small request beside blocks of 1 MiB", beside_part(raw)),
              ("Other threads to the loops", notes_part(raw)),
+             ("Timers", timers_part(raw)),
              ("Memory of idle connections", memory_part(raw)),
              ("Memory after slow readers", slow_part(raw)),
              ("The redis example beside redis-server", versus_part(raw, "redis", "redis-server", ["command"])),

@@ -33,6 +33,7 @@ struct Options parse_options(int argc, char** argv) {
     if (sscanf(argv[i], "--loops=%d", &options.loops) == 1) continue;
     if (sscanf(argv[i], "--gather=%d", &options.gather) == 1) continue;
     if (sscanf(argv[i], "--each=%d", &options.each) == 1) continue;
+    if (sscanf(argv[i], "--idle-timeout=%d", &options.idle_timeout) == 1) continue;
     if (strncmp(argv[i], "--how=", 6) == 0) {
       options.how = argv[i] + 6;
       continue;
@@ -41,7 +42,9 @@ struct Options parse_options(int argc, char** argv) {
       options.udp = 1;
       continue;
     }
-    fprintf(stderr, "usage: %s [--port=N] [--loops=N] [--udp] [--gather=N] [--each=N] [--how=NAME]\n", argv[0]);
+    fprintf(stderr,
+            "usage: %s [--port=N] [--loops=N] [--udp] [--gather=N] [--each=N] [--how=NAME] [--idle-timeout=N]\n",
+            argv[0]);
     exit(2);
   }
   if (options.loops < 1) options.loops = 1;

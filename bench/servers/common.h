@@ -33,9 +33,10 @@ struct Options {
   int port;
   int loops;
   int udp;
-  int gather; /* the servers that answer by another thread: how many messages it takes at a time, */
-  int each;   /* and how often it sends each of them */
-  const char* how; /* in which way it answers, where there are several */
+  int gather;       /* the servers that answer by another thread: how many messages it takes at a time, */
+  int each;         /* and how often it sends each of them */
+  const char* how;  /* in which way it answers, where there are several */
+  int idle_timeout; /* seconds; 0: none. evio alone has it */
 };
 
 struct Options parse_options(int argc, char** argv);

@@ -1,4 +1,5 @@
 // This library, as the README writes a server.
+#include <chrono>
 #include <evio/evio.hpp>
 #include <iostream>
 #include <string>
@@ -13,6 +14,12 @@ int main(int argc, char** argv) {
     announce(server.addrs().front().port());
     return evio::Action::None;
   };
+  if (options.idle_timeout > 0) {
+    events.opened = [idle = std::chrono::seconds(options.idle_timeout)](evio::Conn&, evio::Output&, evio::Options& of) {
+      of.idle_timeout = idle;
+      return evio::Action::None;
+    };
+  }
   events.data = [](evio::Conn&, const evio::Bytes& in, evio::Output& out) {
 #ifdef ANSWER_SIZE
     const Reply reply = reply_to(in.view().data(), in.size());

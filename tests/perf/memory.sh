@@ -1,6 +1,6 @@
 #!/bin/bash
-# memory.sh FOLDER: an idle connection costs at most 256 bytes of resident memory (the kernel's aside), and a burst of 1 MiB leaves
-# nothing of it behind. FOLDER has the echo server and the load generator of bench/.
+# memory.sh FOLDER: an idle connection costs at most 256 bytes of resident memory (the kernel's aside), with an idle timeout 450, and a
+# burst of 1 MiB leaves nothing of it behind. FOLDER has the echo server and the load generator of bench/.
 set -euo pipefail
 bin=$1
 . "$(dirname "$0")/../../bench/lib.sh"
@@ -9,15 +9,19 @@ connections=10000 base=1000 bursts=100
 most=$(ulimit -Hn)
 if [[ $most != unlimited ]] && ((most < connections + 100)); then connections=$((most - 100)) base=$((most / 10)); fi
 
-start_server "$bin/server-evio"
-said=$("$bin/bench-load" idle --port "$server_port" --pid "$server_pid" --base "$base" --connections "$connections" \
-  --burst-connections "$bursts" --burst 1048576)
-stop_server
-echo "$said"
-
-# The allocator's own pages come and go by a few; one burst kept by each hundredth connection would be more than that.
-awk -v bursts="$bursts" '{
-  for (i = 1; i <= NF; ++i) { split($i, pair, "="); value[pair[1]] = pair[2] }
-  if (value["idle_bytes"] <= 0 || value["idle_bytes"] > 256) { print "an idle connection costs too much"; exit 1 }
-  if (value["burst_bytes"] * bursts > 256 * 1024) { print "bursts leave something behind"; exit 1 }
-}' <<<"$said"
+# demand LIMIT FLAGS...: bytes an idle connection of that server.
+demand() {
+  start_server "$bin/server-evio" "${@:2}"
+  said=$("$bin/bench-load" idle --port "$server_port" --pid "$server_pid" --base "$base" --connections "$connections" \
+    --burst-connections "$bursts" --burst 1048576)
+  stop_server
+  echo "${*:2} $said"
+  # The allocator's own pages come and go by a few; one burst kept by each hundredth connection would be more than that.
+  awk -v limit="$1" -v bursts="$bursts" '{
+    for (i = 1; i <= NF; ++i) { split($i, pair, "="); value[pair[1]] = pair[2] }
+    if (value["idle_bytes"] <= 0 || value["idle_bytes"] > limit) { print "an idle connection costs too much"; exit 1 }
+    if (value["burst_bytes"] * bursts > 256 * 1024) { print "bursts leave something behind"; exit 1 }
+  }' <<<"$said"
+}
+demand 256
+demand 450 --idle-timeout=3600
