@@ -30,6 +30,9 @@ evio_bench_target(server-evio-send bench-common evio::evio)
 add_executable(server-evio-ways ${EVIO_BENCH_DIR}/servers/evio_ways.cpp)
 evio_bench_target(server-evio-ways bench-common evio::evio)
 
+add_executable(relay ${EVIO_BENCH_DIR}/relay.cpp ${EVIO_BENCH_DIR}/load/sockets.cpp)
+evio_bench_target(relay evio::evio)
+
 file(GLOB EVIO_BENCH_LOAD CONFIGURE_DEPENDS ${EVIO_BENCH_DIR}/load/*.cpp)
 add_executable(bench-load ${EVIO_BENCH_LOAD})
 target_include_directories(bench-load SYSTEM PRIVATE ${CXXOPTS_INCLUDE_DIR})

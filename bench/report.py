@@ -161,6 +161,26 @@ def timers_part(raw):
     return f"{text}\n\n{table(head, rows)}" if rows else ""
 
 
+def relay_part(raw):
+    rounds = {variant: servers[OURS] for (scenario, variant), servers in raw.items() if scenario == "relay"}
+    if len(rounds) < 3:
+        return ""
+
+    def spent(mode):
+        values = [numbers["cpu_ns"] for numbers in rounds[mode].values()]
+        return f"{statistics.median(values):,.0f} ± {error(values):,.0f}"
+
+    def most(name):
+        return max(numbers[name] for numbers in rounds["flood"].values())
+
+    rows = [["64 bytes there and back, on 50 pairs: CPU ns", spent("trips")], ["64 KiB there and back: CPU ns", spent("stream")],
+            ["200 MiB both ways: most KiB pending", number(most("pending_kib"))],
+            ["the same: MiB more than idle", number(most("more_rss_mib"), 1)]]
+    return ("Each connection has another, to which everything goes: `congested` pauses that one, `drained` resumes it. The two ends are threads of the same "
+            "process; CPU is what the loop's thread used. Through an end that reads no more while it writes 200 MiB pass both ways, "
+            f"{len(rounds['flood'])} of {len(rounds['flood'])} times, with `high_water` 256 KiB.\n\n" + table(["evio as a relay", ""], rows))
+
+
 def memory_part(raw):
     out = ""
     for (scenario, variant), servers in raw.items():
@@ -282,6 +302,7 @@ def main():
              ("A small request beside blocks of 1 MiB", beside_part(raw)),
              ("Other threads to the loops", notes_part(raw)),
              ("Timers", timers_part(raw)),
+             ("Relay", relay_part(raw)),
              ("Memory of idle connections", memory_part(raw)),
              ("Memory after slow readers", slow_part(raw)),
              ("The redis example beside redis-server", versus_part(raw, "redis", "redis-server", ["command"])),
