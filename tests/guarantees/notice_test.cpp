@@ -311,6 +311,9 @@ TEST_P(SlowCallbackTest, FunctionsOfALoopAndStoppingAreNamedWithTheLoop) {
   handlers.stopping = [](const Server&) {};
   {
     const TestServer server(handlers, address());
+    // It is called where the loops run by then; this only wakes loop 0.
+    server.handle().post_after(0, 1h, [] { return Action::None; });
+    EXPECT_TRUE(eventually([&] { return server.handle().stats(0).turns != 0; }));
     server.shutdown();
   }
   EXPECT_EQ(counter_.value(), before + 1);
