@@ -19,6 +19,8 @@ Addr Conn::remote_addr() const { return endpoint_ == nullptr ? Addr() : endpoint
 std::uint64_t Conn::id() const noexcept { return endpoint_ == nullptr ? 0 : endpoint_->id(); }
 int Conn::loop_index() const noexcept { return endpoint_ == nullptr ? 0 : endpoint_->loop_index(); }
 
+bool Conn::dialed() const noexcept { return endpoint_ != nullptr && endpoint_->dialed(); }
+
 bool Conn::wake() const { return endpoint_ != nullptr && endpoint_->wake(); }
 bool Conn::close() const { return endpoint_ != nullptr && endpoint_->close(); }
 bool Conn::send_copy(std::string_view x) const { return endpoint_ != nullptr && endpoint_->send_copy(x); }

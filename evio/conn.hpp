@@ -16,7 +16,6 @@
 #include "evio/detail/context.hpp"
 #include "evio/detail/share_policy.hpp"
 #include "evio/detail/task.hpp"
-#include "evio/server.hpp"
 #include "evio/timer.hpp"
 
 namespace evio {
@@ -25,6 +24,8 @@ namespace internal {
 class Endpoint;
 class EndpointAccess;
 }  // namespace internal
+
+class Server;
 
 /// A small handle to one connection. Copy it freely and keep it as long as you like, even in the connection's own
 /// context: it keeps no descriptor open. A default-constructed Conn refers to no connection and behaves as if closed.
@@ -55,6 +56,8 @@ class Conn {
   Addr remote_addr() const;
   /// A number that no other connection of this server has; 0 if this refers to no connection.
   std::uint64_t id() const noexcept;
+  /// True if this program has made the connection, by Server::dial().
+  bool dialed() const noexcept;
   /// The loop, 0 to num_loops - 1, that runs all callbacks of this connection.
   int loop_index() const noexcept;
 

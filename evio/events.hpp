@@ -126,6 +126,17 @@ struct Events {
   /// If greater than 0, a callback that takes longer is told of by `notice`, and so is a function passed to post() or
   /// post_after(). Not `serving`, which runs before the loops do, and `notice` itself.
   std::chrono::nanoseconds slow_callback{0};
+  /// If greater than 0, how many accepted connections may be open at once, on all loops together. Each counts from when
+  /// it is accepted until `closed` or `detached` has returned. Further ones wait in the listener's backlog (listen(2)),
+  /// and the next is accepted as soon as one of the others has ended; listeners where connections wait take turns.
+  int max_connections = 0;
+  /// If greater than 0, how many of them may come from one IPv4 address, or from one /64 of IPv6. Further ones are
+  /// reset, without a callback. Unix sockets are exempt.
+  int max_per_ip = 0;
+  /// Called for each connection that is accepted, before anything else, on any loop's thread. `addr_index` is the
+  /// listener's place in Server::addrs(), `remote` the peer. False resets the connection, and no other callback is
+  /// called for it. Do not block here: this delays every connection behind it.
+  std::function<bool(int addr_index, const Addr& remote)> accepting = nullptr;
   /// Called on the connection's loop when a time has passed: see Options::idle_timeout, Options::write_timeout and
   /// Conn::expires_after(). Action::None restarts an idle or write timeout; a deadline does not repeat. Action::Close
   /// closes the connection, but aborts it after Timeout::Write: then `closed` gets std::errc::timed_out. If this is not
@@ -139,23 +150,18 @@ struct Events {
   /// Called once on the connection's loop, if Options::half_open is set, when the peer has ended its side and all input
   /// was delivered.
   std::function<Action(Conn& conn, Output& out)> ended = nullptr;
+  /// Called instead of `opened` for a connection of Server::dial() that could not be opened, on its loop. `err` names
+  /// the call and the address: "dial tcp://127.0.0.1:1: connect: Connection refused". It is
+  /// std::errc::operation_canceled after Conn::close(), Conn::abort(), or during a shutdown, timed_out after
+  /// Dial::timeout, invalid_argument for an argument that cannot be used. No other callback is called for that
+  /// connection. If this is not set, it is just over.
+  std::function<void(Conn& conn, const Error& err)> unreachable = nullptr;
   /// Called once, on loop 0, when a shutdown begins, unless `serving` has asked for it. What it sends to connections
   /// still leaves (with a drain_timeout of 0 it is tried once), and what it posts still runs.
   std::function<void(const Server& server)> stopping = nullptr;
   /// Called when something is worth knowing that no other callback tells of, on any loop's thread: for each kind and
   /// loop once a second at most. The message then says how many were left out.
   std::function<void(Notice what, const Error& err)> notice = nullptr;
-  /// If greater than 0, how many accepted connections may be open at once, on all loops together. Each counts from when
-  /// it is accepted until `closed` or `detached` has returned. Further ones wait in the listener's backlog (listen(2)),
-  /// and the next is accepted as soon as one of the others has ended; listeners where connections wait take turns.
-  int max_connections = 0;
-  /// If greater than 0, how many of them may come from one IPv4 address, or from one /64 of IPv6. Further ones are
-  /// reset, without a callback. Unix sockets are exempt.
-  int max_per_ip = 0;
-  /// Called for each connection that is accepted, before anything else, on any loop's thread. `addr_index` is the
-  /// listener's place in Server::addrs(), `remote` the peer. False resets the connection, and no other callback is
-  /// called for it. Do not block here: this delays every connection behind it.
-  std::function<bool(int addr_index, const Addr& remote)> accepting = nullptr;
 };
 
 }  // namespace evio

@@ -14,6 +14,7 @@
 #include "evio/bytes.hpp"
 #include "evio/conn.hpp"
 #include "evio/detached_conn.hpp"
+#include "evio/dial.hpp"
 #include "evio/error.hpp"
 #include "evio/events.hpp"
 #include "evio/input_stream.hpp"
@@ -59,5 +60,9 @@ template <std::convertible_to<std::string_view>... A>
   const std::array<std::string, sizeof...(A)> list{std::string(std::string_view(addrs))...};
   return serve(std::move(events), std::span<const std::string>(list));
 }
+
+/// serve() without a listener, for programs that only dial: see Server::dial(). It uses epoll(7), and returns when the
+/// server shuts down.
+[[nodiscard]] Error run(Events events);
 
 }  // namespace evio

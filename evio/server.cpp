@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "internal/server/dialer.hpp"
 #include "internal/server/server_state.hpp"
 
 namespace evio {
@@ -26,6 +27,14 @@ Stats Server::stats(int loop) const noexcept {
     for (const auto& figures : state_->figures) figures->add_to(stats);
   }
   return stats;
+}
+
+Conn Server::dial_with(std::string_view addr, Dial how, std::unique_ptr<internal::Context> context) const {
+  return state_ ? internal::Dialer::dial(*state_, addr, std::move(how), std::move(context)) : Conn();
+}
+
+Conn Server::adopt_with(DetachedConn socket, std::unique_ptr<internal::Context> context, int loop) const {
+  return state_ ? internal::Dialer::adopt(*state_, std::move(socket), std::move(context), loop) : Conn();
 }
 
 bool Server::post_task(int loop, std::unique_ptr<internal::LoopTask> task) const {

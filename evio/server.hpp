@@ -2,11 +2,17 @@
 
 #include <chrono>
 #include <memory>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "evio/addr.hpp"
+#include "evio/conn.hpp"
+#include "evio/detached_conn.hpp"
+#include "evio/detail/context.hpp"
 #include "evio/detail/task.hpp"
+#include "evio/dial.hpp"
 #include "evio/stats.hpp"
 #include "evio/timer.hpp"
 
@@ -52,8 +58,39 @@ class Server {
     return post_task_after(loop, delay, internal::make_task<internal::LoopTaskOf<F>, internal::LoopTask>(std::move(f)));
   }
 
+  /// Connects to `addr`: tcp, tcp4, tcp6 or unix, as serve() takes them, but with a host that may be a name, and
+  /// without options. An empty host is this machine. Returns at once; then, never within this call, Events::opened is
+  /// called on the connection's loop, and the life of any connection begins; or else Events::unreachable is called.
+  /// What is asked of the connection before that, send(), post(), close_write(), waits, and follows what `opened` adds.
+  /// Conn::close() and Conn::abort() end the attempt, and then what was asked is dropped. Conn::addr_index() is -1, and
+  /// Options::read_while_pending is true when `opened` is called.
+  ///
+  /// Names are looked up on threads of the library's own (getaddrinfo(3)): no loop waits for one. The addresses of a
+  /// name are tried as RFC 8305 says: alternating between the families, the next one after a failure or 250 ms.
+  ///
+  /// Returns a Conn of nothing if this refers to no server, or its serve() has returned, or there is no memory.
+  Conn dial(std::string_view addr, Dial how = {}) const { return dial_with(addr, std::move(how), nullptr); }
+  /// The same; the connection has this context from the beginning.
+  template <class T>
+  Conn dial(std::string_view addr, T context, Dial how = {}) const {
+    return dial_with(addr, std::move(how),
+                     std::make_unique<internal::ContextOf<std::remove_cv_t<T>>>(std::move(context)));
+  }
+  /// Takes in a connected stream socket, which becomes the server's in any case: `opened` is called for it on loop
+  /// `loop`, or where dial() would put it. Conn::addr_index() is -1. Returns a Conn of nothing, and closes the socket,
+  /// if it is not a connected stream socket, if there is no such loop, or if the server shuts down.
+  Conn adopt(DetachedConn socket, int loop = -1) const { return adopt_with(std::move(socket), nullptr, loop); }
+  /// The same; the connection has this context from the beginning.
+  template <class T>
+  Conn adopt(DetachedConn socket, T context, int loop = -1) const {
+    return adopt_with(std::move(socket), std::make_unique<internal::ContextOf<std::remove_cv_t<T>>>(std::move(context)),
+                      loop);
+  }
+
  private:
   friend class internal::ServerAccess;
+  Conn dial_with(std::string_view addr, Dial how, std::unique_ptr<internal::Context> context) const;
+  Conn adopt_with(DetachedConn socket, std::unique_ptr<internal::Context> context, int loop) const;
   bool post_task(int loop, std::unique_ptr<internal::LoopTask> task) const;
   Timer post_task_after(int loop, std::chrono::nanoseconds delay, std::unique_ptr<internal::LoopTask> task) const;
   explicit Server(std::shared_ptr<internal::ServerState> state) noexcept : state_(std::move(state)) {}

@@ -89,14 +89,18 @@ inline int bind(int fd, const sockaddr* to, socklen_t size) { return ::bind(fd, 
 inline int listen(int fd, int backlog) { return ::listen(fd, backlog); }
 inline int shutdown(int fd, int how) { return ::shutdown(fd, how); }
 inline int getsockname(int fd, sockaddr* name, socklen_t* size) { return ::getsockname(fd, name, size); }
+inline int getpeername(int fd, sockaddr* name, socklen_t* size) { return ::getpeername(fd, name, size); }
+inline int getsockopt(int fd, int level, int option, int& value) {
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, level, option, &value, &size);
+}
 inline int setsockopt(int fd, int level, int option, int value) {
   return ::setsockopt(fd, level, option, &value, sizeof value);
 }
 /// The error that waits at a socket, which is taken from it (socket(7), SO_ERROR).
 inline int take_error(int fd) {
   int err = 0;
-  socklen_t size = sizeof err;
-  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) == 0 ? err : errno;
+  return sys::getsockopt(fd, SOL_SOCKET, SO_ERROR, err) == 0 ? err : errno;
 }
 /// close(2) will drop what is unsent and reset the connection (socket(7), SO_LINGER).
 inline int reset_on_close(int fd) {

@@ -38,6 +38,9 @@ class Endpoint : public NoteTarget {
   /// In its own callbacks; -1 elsewhere.
   virtual int native_handle() const { return -1; }
 
+  /// By this program, rather than accepted or adopted.
+  virtual bool dialed() const noexcept { return false; }
+
   virtual Addr local() const = 0;
   virtual Addr remote() const = 0;
   /// "tcp 127.0.0.1:5000->127.0.0.1:40000", as Go words it.

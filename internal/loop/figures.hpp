@@ -26,6 +26,8 @@ struct alignas(64) Figures {
   Count timers;
 
   Count accepted;
+  Count dialed;
+  Count unreachable;
   Count closed;
   Count aborted;
   Count timed_out;
@@ -57,10 +59,13 @@ struct alignas(64) Figures {
 inline void Figures::add_to(Stats& stats) const noexcept {
   // First what has ended, so that no more have ended than have begun.
   const std::uint64_t ended = closed.value();
-  const std::uint64_t begun = accepted.value();
+  const std::uint64_t taken = accepted.value();
+  const std::uint64_t reached = dialed.value();
   stats.closed += ended;
-  stats.accepted += begun;
-  stats.connections += static_cast<std::size_t>(begun - ended);
+  stats.accepted += taken;
+  stats.dialed += reached;
+  stats.connections += static_cast<std::size_t>(taken + reached - ended);
+  stats.unreachable += unreachable.value();
   stats.aborted += aborted.value();
   stats.timed_out += timed_out.value();
   stats.rejected += rejected.load(std::memory_order_relaxed);

@@ -40,9 +40,13 @@ void Loop::run(LoopHandler& handler) noexcept {
     turn();
   } while (!stopping_ || !handler.done());
   handler.on_end();
-  reap();
   queue_.leave_thread();
-  queue_.close();  // on this thread, which also destroys the functions that were posted too late to run
+  close();  // on this thread, which also ends what was posted too late
+}
+
+void Loop::close() noexcept {
+  queue_.close();
+  reap();
 }
 
 // Inlined: a call in each turn is not free where a turn has one message.

@@ -50,7 +50,7 @@ class Loop {
 
   Loop(int index, std::unique_ptr<Poller> poller, const StopFlag& stop,
        std::shared_ptr<Figures> figures = std::make_shared<Figures>());
-  ~Loop() { queue_.close(); }
+  ~Loop() { close(); }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -84,6 +84,8 @@ class Loop {
 
   /// Runs until the server has shut down and the handler is done.
   void run(LoopHandler& handler) noexcept;
+  /// Takes no more notes, and ends what those that are left are about. run() does that at its end.
+  void close() noexcept;
 
  private:
   struct LongTurn {

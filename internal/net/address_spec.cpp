@@ -97,8 +97,10 @@ Error parse_path(std::string_view path, AddressSpec& spec) {
 }
 
 Error read_address(std::string_view text, AddressSpec& spec) {
+  const std::string_view purpose = spec.purpose;
   spec = {};
   spec.text = text;
+  spec.purpose = purpose;
   std::string_view address = text;
   if (const std::size_t end = text.find("://"); end != std::string_view::npos) {
     const std::string_view scheme = text.substr(0, end);
@@ -115,7 +117,8 @@ Error read_address(std::string_view text, AddressSpec& spec) {
 }  // namespace
 
 Error address_error(const AddressSpec& spec, std::error_code code, std::string_view what) {
-  return Error(code, "listen " + (spec.text.empty() ? "\"\"" : spec.text) + ": " + std::string(what));
+  return Error(code,
+               std::string(spec.purpose) + ' ' + (spec.text.empty() ? "\"\"" : spec.text) + ": " + std::string(what));
 }
 
 Error call_error(const AddressSpec& spec, std::error_code code, std::string_view call) {
@@ -146,6 +149,15 @@ Error with_likely_address(Error err, std::string_view text) {
 Error parse_address(std::string_view text, AddressSpec& spec) {
   Error err = read_address(text, spec);
   return err ? with_likely_address(std::move(err), text) : err;
+}
+
+Error parse_peer_address(std::string_view text, AddressSpec& spec) {
+  spec.purpose = "dial";
+  if (Error err = parse_address(text, spec)) return err;
+  if (spec.portable) return invalid(spec, "a scheme that ends in -net is for serve()");
+  if (text.find('?') != std::string_view::npos) return invalid(spec, "an address to connect to has no options");
+  if (spec.network != Network::kUnix && spec.port == 0) return invalid(spec, "a port from 1 to 65535 is needed");
+  return {};
 }
 
 }  // namespace evio::internal

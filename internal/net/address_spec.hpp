@@ -13,7 +13,8 @@ namespace evio::internal {
 struct AddressSpec {
   enum class Family : std::uint8_t { kBoth, kV4, kV6 };
 
-  std::string text;  // as the user wrote it, for messages
+  std::string text;                     // as the user wrote it, for messages
+  std::string_view purpose = "listen";  // what it is for: a literal
   Network network = Network::kTcp;
   Family family = Family::kBoth;
   std::string host;  // empty: all of this host's addresses
@@ -23,9 +24,11 @@ struct AddressSpec {
   bool portable = false;  // a scheme that ends in -net
 };
 
-/// Reads one address; an error names it, what is wrong with it and what was probably meant, and leaves `spec`
-/// unspecified.
+/// Reads an address to listen on; an error names it, what is wrong with it and what was probably meant, and leaves
+/// `spec` unspecified but for its text.
 Error parse_address(std::string_view text, AddressSpec& spec);
+/// The same for an address to connect to, which has a port, or a path, and no options.
+Error parse_peer_address(std::string_view text, AddressSpec& spec);
 
 /// Sets what the name of a scheme, "tcp4-net", stands for; false when there is none of that name.
 bool find_scheme(std::string_view name, AddressSpec& spec);
@@ -33,7 +36,7 @@ bool find_scheme(std::string_view name, AddressSpec& spec);
 /// The same error, with what was probably meant by the address where there is something better to say.
 Error with_likely_address(Error err, std::string_view text);
 
-/// An error about one address: "listen <text>: <what>".
+/// An error about one address: "listen <text>: <what>", or "dial" for one to connect to.
 Error address_error(const AddressSpec& spec, std::error_code code, std::string_view what);
 /// The same, for a call that failed: "listen <text>: <call>: <the code's message>", and the limit it met, if any.
 Error call_error(const AddressSpec& spec, std::error_code code, std::string_view call);

@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,20 @@ SocketAddress wildcard(int family, std::uint16_t port) {
   (family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = htons(port);
   address.size = family == AF_INET6 ? sizeof address.v6 : sizeof address.v4;
   return address;
+}
+
+struct FreeAddresses {
+  void operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }
+};
+using AddressList = std::unique_ptr<addrinfo, FreeAddresses>;
+
+std::error_code look_up(const char* host, std::uint16_t port, const addrinfo& hints, AddressList& list) {
+  addrinfo* found = nullptr;
+  const int err = ::getaddrinfo(host, std::to_string(port).c_str(), &hints, &found);
+  if (err == EAI_SYSTEM) return sys::last_error();
+  if (err != 0) return {err, resolver_category()};
+  list.reset(found);
+  return {};
 }
 
 // Whether this machine has IPv6. A socket that cannot be made for another reason does not tell.
@@ -51,21 +66,39 @@ Error resolve(const AddressSpec& spec, std::vector<SocketAddress>& addresses) {
   hints.ai_family = spec.family == Family::kV4 ? AF_INET : spec.family == Family::kV6 ? AF_INET6 : AF_UNSPEC;
   hints.ai_socktype = socket_type(spec.network);
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int err = ::getaddrinfo(spec.host.c_str(), std::to_string(spec.port).c_str(), &hints, &found);
-  if (err != 0) {
-    const std::error_code code = err == EAI_SYSTEM ? sys::last_error() : std::error_code(err, resolver_category());
+  AddressList list;
+  if (const auto code = look_up(spec.host.c_str(), spec.port, hints, list))
     return with_likely_address(call_error(spec, code, "resolve"), spec.text);
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
   for (const int family : {AF_INET, AF_INET6}) {
-    for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
+    for (const addrinfo* info = list.get(); info != nullptr; info = info->ai_next) {
       if (info->ai_family != family) continue;
       addresses.push_back(SocketAddress::from(info->ai_addr, info->ai_addrlen));
       break;
     }
   }
   return {};
+}
+
+Resolved resolve_peer(const std::string& host, std::uint16_t port, int family, bool look_up_names) {
+  addrinfo hints{};
+  hints.ai_family = family;
+  hints.ai_socktype = SOCK_STREAM;  // one entry for each address
+  hints.ai_flags = AI_NUMERICSERV | (look_up_names ? 0 : AI_NUMERICHOST);
+  Resolved resolved;
+  AddressList list;
+  resolved.error = look_up(host.empty() ? nullptr : host.c_str(), port, hints, list);
+  if (!look_up_names && resolved.error == std::error_code(EAI_NONAME, resolver_category())) resolved.error = {};
+  std::vector<SocketAddress> others;  // than the first one's family
+  for (const addrinfo* info = list.get(); info != nullptr; info = info->ai_next) {
+    if (info->ai_family != AF_INET && info->ai_family != AF_INET6) continue;
+    const bool other = info->ai_family != list->ai_family;
+    (other ? others : resolved.addresses).push_back(SocketAddress::from(info->ai_addr, info->ai_addrlen));
+  }
+  for (std::size_t i = 0; i != others.size(); ++i) {
+    const std::size_t place = std::min(2 * i + 1, resolved.addresses.size());
+    resolved.addresses.insert(resolved.addresses.begin() + static_cast<std::ptrdiff_t>(place), others[i]);
+  }
+  return resolved;
 }
 
 }  // namespace evio::internal

@@ -31,6 +31,11 @@ bool SocketAddress::read_local(int fd) noexcept {
   return sys::getsockname(fd, &any, &size) == 0;
 }
 
+bool SocketAddress::read_peer(int fd) noexcept {
+  size = sizeof un;
+  return sys::getpeername(fd, &any, &size) == 0;
+}
+
 bool SocketAddress::is_wildcard() const noexcept {
   if (family() == AF_INET) return v4.sin_addr.s_addr == htonl(INADDR_ANY);
   return family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);

@@ -32,6 +32,8 @@ struct SocketAddress {
 
   /// The address the descriptor is bound to; false when the kernel does not say.
   bool read_local(int fd) noexcept;
+  /// The address it is connected to; false when it is not connected.
+  bool read_peer(int fd) noexcept;
 
   int family() const noexcept { return any.sa_family; }
   /// True for the address that stands for all of this host's.

@@ -52,7 +52,7 @@ class Poller {
   virtual ~Poller() = default;
 
   virtual std::error_code add(int fd, Interest interest, Pollable& pollable) = 0;
-  /// The descriptor must be registered, and with the same Pollable.
+  /// The descriptor must be registered. From the next wait() on it is this Pollable's.
   virtual std::error_code modify(int fd, Interest interest, Pollable& pollable) = 0;
   /// Does nothing when the descriptor is not registered.
   virtual void remove(int fd) = 0;

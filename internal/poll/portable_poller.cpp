@@ -47,10 +47,11 @@ class PortablePoller final : public Poller {
     return add_entry(fd, events_of(interest), {&pollable, interest == Interest::kAccept});
   }
 
-  std::error_code modify(int fd, Interest interest, [[maybe_unused]] Pollable& pollable) override {
+  std::error_code modify(int fd, Interest interest, Pollable& pollable) override {
     const std::size_t place = place_[static_cast<std::size_t>(fd)];
-    EVIO_ASSERT(place != kNowhere && entries_[place].pollable == &pollable && interest != Interest::kAccept);
+    EVIO_ASSERT(place != kNowhere && interest != Interest::kAccept);
     polled_[place].events = events_of(interest);
+    entries_[place].pollable = &pollable;
     return {};
   }
 

@@ -1,11 +1,7 @@
 #include "internal/server/acceptor.hpp"
 
-#include <cstdint>
-#include <functional>
 #include <new>
-#include <random>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "internal/base/resource_limit.hpp"
@@ -34,15 +30,6 @@ bool concerns_one_connection(int err) {
     default:
       return false;
   }
-}
-
-// A connection may be accepted on any thread.
-std::uint64_t random_number() {
-  static thread_local std::minstd_rand numbers([] {
-    const auto now = static_cast<std::uint64_t>(Timer::Clock::now().time_since_epoch().count());
-    return static_cast<std::minstd_rand::result_type>(now + std::hash<std::thread::id>()(std::this_thread::get_id()));
-  }());
-  return numbers();
 }
 
 }  // namespace

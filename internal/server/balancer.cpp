@@ -1,8 +1,12 @@
 #include "internal/server/balancer.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <functional>
+#include <random>
 #include <span>
+#include <thread>
 #include <utility>
 
 #include "internal/net/addr_access.hpp"
@@ -29,6 +33,14 @@ std::uint64_t hash(std::span<const unsigned char> bytes) noexcept {
 }
 
 }  // namespace
+
+std::uint64_t random_number() {
+  static thread_local std::minstd_rand numbers([] {
+    const auto now = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    return static_cast<std::minstd_rand::result_type>(now + std::hash<std::thread::id>()(std::this_thread::get_id()));
+  }());
+  return numbers();
+}
 
 int Balancer::choose(int accepting_loop, bool kernel_balanced, std::uint64_t random, const Addr& peer) {
   switch (policy_) {
@@ -58,6 +70,12 @@ int Balancer::fewest() {
   const auto loop = std::ranges::min_element(counts_);
   ++*loop;
   return static_cast<int>(loop - counts_.begin());
+}
+
+void Balancer::add(int loop) {
+  if (policy_ != LoadBalance::LeastConnections) return;
+  const std::lock_guard lock(mutex_);
+  ++counts_[static_cast<std::size_t>(loop)];
 }
 
 void Balancer::on_closed(int loop) noexcept {

@@ -10,6 +10,9 @@
 
 namespace evio::internal {
 
+/// A random number of the calling thread's own: nothing is shared for it.
+std::uint64_t random_number();
+
 /// Decides which loop gets a connection. Random numbers come from the thread that asks, so nothing is shared for them.
 /// Thread-safety: any thread. It is asked once for each accepted connection.
 class Balancer {
@@ -20,6 +23,8 @@ class Balancer {
   /// already chosen the accepting loop (reuseport); `random` is any number. SourceAddrHash goes by the IP of `peer`;
   /// those without one, unix sockets, go round.
   int choose(int accepting_loop, bool kernel_balanced, std::uint64_t random, const Addr& peer);
+  /// The next connection is this loop's, and counts there.
+  void add(int loop);
   /// A connection of this loop has closed.
   void on_closed(int loop) noexcept;
 

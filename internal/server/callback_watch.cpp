@@ -1,5 +1,6 @@
 #include "internal/server/callback_watch.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <string>
@@ -32,7 +33,7 @@ struct Watch {
   void around(std::function<Result(Args...)>& callback, const char* name) const {
     if (!callback) return;
     callback = [inner = std::move(callback), name, *this](Args... args) -> Result {
-      const int loop = server.loop_here();
+      const int loop = std::max(0, server.loop_here());  // `unreachable` may come after its loop
       const CallTimer timer(server, loop, name, most, [&] { return words_for(loop, args...); });
       return inner(std::forward<Args>(args)...);
     };
@@ -59,6 +60,7 @@ void watch_callbacks(Events& events, ServerState& server) {
   watch.around(events.congested, "congested");
   watch.around(events.drained, "drained");
   watch.around(events.ended, "ended");
+  watch.around(events.unreachable, "unreachable");
   watch.around(events.pre_write, "pre_write");
   watch.around(events.tick, "tick");
   watch.around(events.stopping, "stopping");

@@ -47,6 +47,13 @@ Engine::Engine(Events events)
   watch_callbacks(events_, *server_);
 }
 
+Engine::~Engine() { server_->lookups().end(); }
+
+Error Engine::open() {
+  given_ = "nothing";
+  return make_workers(false);
+}
+
 Error Engine::open(std::span<const std::string> addrs) {
   if (addrs.empty()) return Error(std::make_error_code(std::errc::invalid_argument), "serve: no address was given");
   given_ = joined(addrs);
@@ -91,6 +98,8 @@ Error Engine::make_workers(bool portable) {
     worker->loop().queue()->set_server(server_);
     server_->queues.push_back(worker->loop().queue());
     server_->tasks.push_back(&worker->tasks());
+    server_->hosts.push_back(&worker->streams());
+    server_->dialers.push_back(&worker->dialer());
     if (auto problem = assign_listeners(*worker)) return problem;
   }
   return {};

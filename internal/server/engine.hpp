@@ -18,7 +18,12 @@ namespace evio::internal {
 class Engine {
  public:
   explicit Engine(Events events);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
+  /// For a program without a listener.
+  Error open();
   /// Opens everything or nothing.
   Error open(std::span<const std::string> addrs);
   /// Calls serving and runs the loops until they have ended; rethrows what a callback threw.

@@ -16,10 +16,14 @@
 #include "internal/server/balancer.hpp"
 #include "internal/server/connection_limit.hpp"
 #include "internal/server/loop_tasks.hpp"
+#include "internal/server/name_lookups.hpp"
 #include "internal/server/notices.hpp"
 #include "internal/server/peer_limit.hpp"
 
 namespace evio::internal {
+
+class Dialer;
+class StreamHost;
 
 /// What all loops of one server share, and what a Server is a handle of. Addresses and queues are filled in before
 /// `serving` is called and stay as they are. Thread-safety: any thread; shut_down() also from a signal handler.
@@ -38,11 +42,18 @@ class ServerState final : public ServerControl {
   std::vector<Addr> addrs;
   std::vector<RefPtr<NoteQueue>> queues;  // one for each loop
   std::vector<std::shared_ptr<Figures>> figures;
-  std::vector<LoopTasks*> tasks;  // the same; valid while the queue takes notes
+  // The same; valid while the queue takes notes.
+  std::vector<LoopTasks*> tasks;
+  std::vector<StreamHost*> hosts;
+  std::vector<Dialer*> dialers;
 
   Balancer& balancer() noexcept { return balancer_; }
   ConnectionLimit& connection_limit() noexcept { return connection_limit_; }
   PeerLimit& peer_limit() noexcept { return peer_limit_; }
+  NameLookups& lookups() noexcept { return lookups_; }
+  /// The loop of a connection that no listener has accepted, which counts there: the one that was asked for, 0 or more;
+  /// else the one whose thread this is; else as the balancer chooses.
+  int choose_loop(int asked, const Addr& peer = {});
   const StopFlag& stop_flag() const noexcept { return stop_; }
   bool shutting_down() const noexcept { return stop_.is_set(); }
 
@@ -56,10 +67,10 @@ class ServerState final : public ServerControl {
     stop_.set();
     for (const auto& queue : queues) queue->post(Signal::kShutdown);
   }
-  /// The loop whose thread this is.
+  /// The loop whose thread this is; -1 if there is none.
   int loop_here() const noexcept {
     const auto own = std::ranges::find_if(queues, [](const auto& queue) { return queue->on_loop_thread(); });
-    return own == queues.end() ? 0 : (*own)->loop_index();
+    return own == queues.end() ? -1 : (*own)->loop_index();
   }
   bool shutdown_asked() const noexcept { return asked_.is_set() || stop_.is_set(); }
 
@@ -95,8 +106,16 @@ class ServerState final : public ServerControl {
   ConnectionLimit connection_limit_;
   PeerLimit peer_limit_;
   Notices notices_;
+  NameLookups lookups_;
   std::mutex mutex_;
   std::exception_ptr exception_;
 };
+
+inline int ServerState::choose_loop(int asked, const Addr& peer) {
+  const int loop = asked < 0 ? loop_here() : asked;
+  if (loop < 0) return balancer_.choose(0, false, random_number(), peer);
+  balancer_.add(loop);
+  return loop;
+}
 
 }  // namespace evio::internal

@@ -16,9 +16,12 @@ Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, 
       listeners_(listeners),
       loop_(index, std::move(poller), server.stop_flag(), server.figures[static_cast<std::size_t>(index)]),
       streams_(loop_, events, server),
-      tasks_(loop_, server, events.slow_callback) {}
+      tasks_(loop_, server, events.slow_callback),
+      dialer_(loop_, streams_, server) {}
 
+// Of a loop that never ran, what was posted ends here.
 Worker::~Worker() {
+  loop_.close();
   loop_.timers().disarm(tick_timer_);
   loop_.timers().disarm(drain_timer_);
 }
@@ -77,6 +80,7 @@ void Worker::on_shutdown() noexcept {
   for (const auto& acceptor : acceptors_) acceptor->stop();
   listeners_.leave();
   for (const auto& receiver : receivers_) receiver->begin_shutdown();
+  dialer_.cancel();
   const nanoseconds drain = std::max(nanoseconds(0), events_.drain_timeout);
   const auto now = Timer::Clock::now();
   const auto until = drain < Timer::kNever - now ? now + drain : Timer::kNever;
@@ -95,6 +99,7 @@ bool Worker::done() noexcept {
 void Worker::on_end() noexcept {
   loop_.timers().disarm(drain_timer_);
   tasks_.end();
+  dialer_.cancel();
   streams_.end();
 }
 

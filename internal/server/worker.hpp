@@ -8,6 +8,7 @@
 #include "internal/loop/loop.hpp"
 #include "internal/net/listener_set.hpp"
 #include "internal/server/acceptor.hpp"
+#include "internal/server/dialer.hpp"
 #include "internal/server/loop_tasks.hpp"
 #include "internal/server/server_state.hpp"
 #include "internal/stream/stream_host.hpp"
@@ -26,6 +27,7 @@ class Worker final : public LoopHandler {
   Loop& loop() noexcept { return loop_; }
   StreamHost& streams() noexcept { return streams_; }
   LoopTasks& tasks() noexcept { return tasks_; }
+  Dialer& dialer() noexcept { return dialer_; }
 
   /// Accepts at a listening socket, which stays the listener's.
   std::error_code listen(const Listener& listener, const Listener::Socket& socket, int addr_index,
@@ -40,7 +42,10 @@ class Worker final : public LoopHandler {
   void on_shutdown() noexcept override;
   void on_stopping() noexcept override;
   void on_tick() noexcept override { tick(Timer::Clock::now()); }
-  void on_sweep() noexcept override { streams_.sweep(); }
+  void on_sweep() noexcept override {
+    streams_.sweep();
+    dialer_.sweep();
+  }
   void on_listen() noexcept override;
   bool done() noexcept override;
   void on_end() noexcept override;
@@ -53,6 +58,7 @@ class Worker final : public LoopHandler {
   Loop loop_;
   StreamHost streams_;
   LoopTasks tasks_;
+  Dialer dialer_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::unique_ptr<DatagramReceiver>> receivers_;
   MemberTimer<&Worker::tick> tick_timer_{*this};

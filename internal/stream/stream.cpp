@@ -97,8 +97,9 @@ void Stream::on_adopt(RefPtr<NoteTarget> self) noexcept {
 Stream::Step Stream::opened() {
   enter(Stage::kOpen);
   host_.open_.add(*this);
-  host_.figures_.accepted.add(1);
+  (dialed_ ? host_.figures_.dialed : host_.figures_.accepted).add(1);
   Options options;
+  options.read_while_pending = read_while_pending_ = dialed_;
   host_.current_ = this;
   Action action = Action::None;
   if (host_.events_.opened) {

@@ -27,6 +27,16 @@ namespace evio::internal {
 
 class StreamHost;
 
+/// What a connection belongs to until it is opened. Thread-safety: its loop's thread.
+class Opening {
+ public:
+  /// Somebody has closed or aborted the connection.
+  virtual void on_cancel() noexcept = 0;
+
+ protected:
+  ~Opening() = default;
+};
+
 /// One stream connection: its states, its input and output, and what other threads ask of it.
 ///
 /// What it does next is a step of run(): each is short, does one thing, and names the one that follows at
@@ -39,7 +49,11 @@ class Stream final : public Pollable,
  public:
   using TimePoint = Timer::TimePoint;
 
+  /// Of a socket that was accepted.
   Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, const Addr& local, const Addr& remote);
+  /// Without a socket as yet: it is dialed, or adopted. What is asked of it waits until it is opened. The host is not
+  /// touched, as its loop may have ended. Throws std::bad_alloc. Any thread.
+  Stream(std::uint64_t id, StreamHost& host, RefPtr<NoteQueue> queue, bool dialed);
   ~Stream() override;
 
   // Any thread, but native_handle() only its callbacks: stream_requests.cpp, stream_functions.cpp.
@@ -56,8 +70,9 @@ class Stream final : public Pollable,
   bool expires_after(std::chrono::nanoseconds delay) override;
   std::size_t pending_bytes() const override;
   int native_handle() const override;
-  Addr local() const override { return local_; }
-  Addr remote() const override { return remote_; }
+  Addr local() const override { return address(local_); }
+  Addr remote() const override { return address(remote_); }
+  bool dialed() const noexcept override { return dialed_; }
 
   // Its loop: what has happened. stream_requests.cpp, stream_io.cpp.
   void on_request() noexcept override;
@@ -67,6 +82,21 @@ class Stream final : public Pollable,
   void on_ready() noexcept override;
   void on_abort() noexcept override;
   void on_timeout(TimePoint now) noexcept;
+
+  /// Before it is posted to its loop, any thread.
+  void set_context(std::unique_ptr<Context> context) override;
+
+  // Who opens it, before that, and once: stream_opening.cpp.
+  /// Tells of it when it is closed or aborted before it is opened. False if it was already.
+  bool set_opening(Opening& opening) noexcept;
+  /// Where it is being connected to.
+  void set_addresses(const Addr& local, const Addr& remote) noexcept;
+  /// Its socket, which is watched for `watched`, and calls the pollable that it is registered with.
+  void open(FileDescriptor fd, Interest watched) noexcept;
+  /// The same of a socket that was adopted; while the server shuts down that ends without a word.
+  void open_adopted(FileDescriptor fd) noexcept;
+  /// It is not to be opened.
+  void end_unopened(const Error& err) noexcept;
 
   // Its host, when the server shuts down or a note was lost.
   /// Nothing more is read, and further sends are refused.
@@ -230,7 +260,17 @@ class Stream final : public Pollable,
   // stream_functions.cpp
   class Timed;
   bool add_function(Request::What&& what) noexcept;
-  void call_timed(ConnTask& task) noexcept;
+  void call_timed(std::unique_ptr<ConnTask>& task) noexcept;
+
+  // stream_opening.cpp
+  Addr address(const Addr& address) const {
+    // acquire: pairs with open().
+    return addresses_known_.load(std::memory_order_acquire) ? address : changing_address(address);
+  }
+  Addr changing_address(const Addr& address) const;
+  bool is_unopened() const noexcept { return state_.stage == Stage::kAccepted; }
+  void hold_requests() noexcept;
+  void cancel_opening() noexcept;
 
   // stream_requests.cpp: what other threads ask
   bool add_bytes(Request* request, std::size_t bytes) noexcept;
@@ -266,7 +306,6 @@ class Stream final : public Pollable,
   bool take_last_wake() noexcept;
   void continue_next_turn() noexcept;
   void drop_requests() noexcept;
-  void set_context(std::unique_ptr<Context> context) override;
   friend class StreamHost;
 
   void apply(const Options& options);
@@ -324,22 +363,25 @@ class Stream final : public Pollable,
 
   State state_;
   bool reuses_input_ = false;
-  bool peer_gone_ = false;        // its end of the stream, or an error, was read: there is nobody to linger for
   bool final_wake_ = false;       // a wake from before request_end() still has its data call
   bool wake_due_ = false;         // taken from requests_, and data was not called yet
   bool wakes_forgotten_ = false;  // since then: nothing in requested_ waits for that call
   bool continues_ = false;        // the note kContinue is under way
   bool only_bytes_ = false;       // there is no function in requested_
-  bool read_while_pending_ = false;
-  bool half_open_ = false;
-  bool reset_ = false;        // its peer is told that not everything has left
-  bool input_over_ = false;   // the peer's end of the stream was read, and nothing is read any more
-  bool output_over_ = false;  // this side's end was sent
-  bool closes_ = false;       // output is pending behind a close, and close_timeout runs
-  bool write_waits_ = false;  // output is pending or may be unacknowledged, and there is a write_timeout
-  bool timed_out_ = false;    // a timeout has closed it
+  bool reset_ = false;       // its peer is told that not everything has left
+  bool input_over_ = false;  // the peer's end of the stream was read, and nothing is read any more
+  bool timed_out_ = false;   // a timeout has closed it
+  // In one byte: an idle connection is to take no more than 256 bytes.
+  bool read_while_pending_ : 1 = false;
+  bool half_open_ : 1 = false;
+  bool peer_gone_ : 1 = false;    // its end of the stream, or an error, was read: there is nobody to linger for
+  bool output_over_ : 1 = false;  // this side's end was sent
+  bool closes_ : 1 = false;       // output is pending behind a close, and close_timeout runs
+  bool write_waits_ : 1 = false;  // output is pending or may be unacknowledged, and there is a write_timeout
   std::atomic<Abort> abort_{Abort::kNone};
   std::uint8_t functions_left_ = 0;  // that may be called in functions_turn_
+  std::atomic<bool> addresses_known_{true};
+  bool dialed_ = false;  // it never changes
   Transport transport_;
   std::uint16_t functions_turn_ = 0;
   std::uint16_t bulk_turn_ = 0;
@@ -354,8 +396,8 @@ class Stream final : public Pollable,
   std::unique_ptr<StreamExtras> extras_;
   std::unique_ptr<StreamTimeouts> timeouts_;
   TimePoint linger_until_{};
-  const Addr local_;
-  const Addr remote_;
+  Addr local_;  // until addresses_known_, under a lock
+  Addr remote_;
 };
 
 using StreamList = IntrusiveList<Stream, Endpoint>;

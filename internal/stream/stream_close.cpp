@@ -99,7 +99,8 @@ Stream::Step Stream::reset() {
 }
 
 void Stream::on_abort() noexcept {
-  if (is_open()) run(Step::kClose);
+  if (is_open()) return run(Step::kClose);
+  if (is_unopened()) cancel_opening();
 }
 
 // From now on abort() is too late. True if it was called before.

@@ -11,8 +11,11 @@
 
 namespace evio::internal {
 
+class Opening;
+
 /// What most connections never need. Made when a connection first does. Thread-safety: its loop's thread.
 struct StreamExtras {
+  Opening* opening = nullptr;           // until it is opened
   std::unique_ptr<OutputQueue> output;  // that its socket has not taken yet
   std::unique_ptr<Error> failure;       // what `closed` will get
   RequestList behind;                   // requests behind those in requested_; the first of them is a function

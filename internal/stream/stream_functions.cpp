@@ -18,10 +18,10 @@ class Stream::Timed final : public TimedTask, public Recycled<Timed> {
   }
 
  private:
-  void call() noexcept override { stream_->call_timed(*task_); }
+  void call() noexcept override { stream_->call_timed(task_); }
   void drop() noexcept override { task_.reset(); }
   TimedTasks* list() noexcept override {
-    if (!stream_->is_open() || stream_->is_closing()) return nullptr;
+    if (stream_->state_.stage > Stage::kOpen || stream_->is_closing()) return nullptr;
     try {
       return &stream_->extras().timed;
     } catch (...) {
@@ -53,11 +53,15 @@ RefPtr<TimedTask> Stream::post_after(std::chrono::nanoseconds delay, std::unique
   return {};
 }
 
-void Stream::call_timed(ConnTask& task) noexcept {
+void Stream::call_timed(std::unique_ptr<ConnTask>& task) noexcept {
+  if (is_unopened()) {  // it is late, but nothing is called before `opened`
+    if (!add_function(std::move(task))) cancel_opening();
+    return;
+  }
   if (has_requests()) put_requests_first();
   if (!is_open() || is_closing()) return;
   try {
-    run(call([&] { return host_.call_task(task, handle(), "post_after"); }));
+    run(call([&] { return host_.call_task(*task, handle(), "post_after"); }));
   } catch (...) {
     run(out_of_memory());
   }
@@ -65,7 +69,7 @@ void Stream::call_timed(ConnTask& task) noexcept {
 
 bool Stream::expires_after(std::chrono::nanoseconds delay) {
   const TimePoint deadline = delay.count() > 0 ? time_after(delay) : Timer::kNever;
-  if (!on_loop()) return add_function(deadline);
+  if (!on_loop() || is_unopened()) return add_function(deadline);
   if (is_closing()) return false;
   try {
     set_deadline(deadline);
@@ -93,11 +97,9 @@ bool Stream::resume() { return notify_loop(requests_.resume()); }
 bool Stream::abort() {
   Abort none = Abort::kNone;
   if (!abort_.compare_exchange_strong(none, Abort::kAsked, std::memory_order_relaxed)) return false;
-  if (on_loop()) {
-    // At the latest when the callback under way returns, whose output is dropped.
-    requests_.refuse();
-    state_.output |= kAborted;
-  }
+  requests_.refuse();
+  if (on_loop())
+    state_.output |= kAborted;  // at the latest when the callback under way returns, whose output is dropped
   if (!post_note(Note::Kind::kAbort)) queue().post(Signal::kSweep);
   return true;
 }

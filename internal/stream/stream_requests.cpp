@@ -114,7 +114,8 @@ bool Stream::add_own_bytes(Request* request, std::size_t bytes) noexcept {
   RequestList one;
   one.add(request);
   try {
-    if (sent_.first == 0 && !add_to_outbox({})) throw std::bad_alloc();  // it is flushed with the others
+    // It is flushed with the others.
+    if (sent_.first == 0 && !is_unopened() && !add_to_outbox({})) throw std::bad_alloc();
     const bool own_callback = in_own_callback();
     take_others(own_callback);
     if (wake_due_ && !std::exchange(wakes_forgotten_, true)) requested_.forget_wakes();
@@ -198,7 +199,10 @@ void Stream::on_flush() noexcept {
 // others repeat it.
 [[gnu::flatten]] void Stream::on_request() noexcept {
   EVIO_ASSERT(on_loop());
-  if (continues_) return;  // kContinue finds this too; a turn must not do more for more notes
+  if (continues_) [[unlikely]] {  // kContinue finds this too; a turn must not do more for more notes
+    if (is_unopened()) hold_requests();
+    return;
+  }
   const bool taken = take_requests();
   serve_requests();
   if (is_open() && take_due_wake()) {
@@ -225,6 +229,7 @@ void Stream::on_continue() noexcept {
 }
 
 void Stream::sweep() noexcept {
+  if (is_unopened()) return hold_requests();
   on_continue();
   if (abort_.load(std::memory_order_relaxed) == Abort::kAsked) on_abort();
 }
@@ -332,8 +337,10 @@ Stream::Step Stream::function() {
     request->recycle(returned);
   }
   bring_up_requests();
-  if (const auto* const task = std::get_if<Request::Function>(&what))
-    return call([&] { return host_.call_task(**task, handle(), "post"); });
+  if (const auto* const task = std::get_if<Request::Function>(&what)) {
+    // There is none where what was asked before `opened` begins.
+    return *task == nullptr ? next_step_slow() : call([&] { return host_.call_task(**task, handle(), "post"); });
+  }
   if (const auto* const deadline = std::get_if<Request::Deadline>(&what)) {
     set_deadline(*deadline);
   } else {

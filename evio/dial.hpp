@@ -1,0 +1,20 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace evio {
+
+/// How Server::dial() connects. Thread-safety: a plain value.
+struct Dial {
+  /// How long the look-up of the name and the connection may take together. 0 or less means as long as they do.
+  std::chrono::nanoseconds timeout = std::chrono::seconds(10);
+  /// The loop of the connection, 0 to num_loops - 1. With -1, a dial in a callback stays on that callback's loop, and
+  /// any other goes where Events::load_balance says.
+  int loop = -1;
+  /// The address to connect from, "127.0.0.2", "127.0.0.2:7000" or "[::1]:7000". Empty: the system chooses. Only
+  /// addresses of its family are tried. Not for unix sockets.
+  std::string local = {};
+};
+
+}  // namespace evio

@@ -1,0 +1,320 @@
+#include "internal/server/dialing.hpp"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "internal/base/resource_limit.hpp"
+#include "internal/base/syscalls.hpp"
+#include "internal/loop/timed_task.hpp"
+#include "internal/net/resolver.hpp"
+#include "internal/server/dialer.hpp"
+#include "internal/server/server_state.hpp"
+
+namespace evio::internal {
+namespace {
+
+using namespace std::chrono_literals;
+
+// RFC 8305, section 5: the delay that it recommends.
+constexpr std::chrono::milliseconds kNextAttempt{250};
+// connect(2) to a unix socket whose backlog is full fails, and no poller tells when there is room.
+constexpr std::chrono::milliseconds kFirstPause{1};
+constexpr std::chrono::milliseconds kLongestPause{50};
+// A dial during a shutdown ends no sooner: a program that dials again each time must not keep the loop busy.
+constexpr std::chrono::milliseconds kBeforeCancel{10};
+
+int family_of(const AddressSpec& spec) noexcept {
+  switch (spec.family) {
+    case AddressSpec::Family::kV4:
+      return AF_INET;
+    case AddressSpec::Family::kV6:
+      return AF_INET6;
+    case AddressSpec::Family::kBoth:
+      break;
+  }
+  return AF_UNSPEC;
+}
+
+void set_port(SocketAddress& address, std::uint16_t port) noexcept {
+  (address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = htons(port);
+}
+
+bool is_same(const SocketAddress& a, const SocketAddress& b) {
+  return a.family() == b.family() && a.to_addr(Network::kTcp) == b.to_addr(Network::kTcp);
+}
+
+// "127.0.0.2", "::1", "127.0.0.2:7000" or "[::1]:7000".
+bool parse_local(const std::string& text, SocketAddress& local) {
+  AddressSpec spec;
+  const bool has_port = text.starts_with('[') || std::ranges::count(text, ':') == 1;
+  if (has_port) {
+    if (parse_address("tcp://" + text, spec)) return false;
+  } else {
+    spec.host = text;
+  }
+  if (spec.host.empty()) return false;
+  const Resolved resolved = resolve_peer(spec.host, spec.port, AF_UNSPEC, false);
+  if (resolved.addresses.empty()) return false;
+  local = resolved.addresses.front();
+  return true;
+}
+
+}  // namespace
+
+/// A socket that is being connected.
+struct Dialing::Attempt final : Pollable {
+  Attempt(Dialing& owner, FileDescriptor socket, const SocketAddress& address) noexcept
+      : dialing(owner), fd(std::move(socket)), to(address) {}
+  void on_ready() noexcept override {
+    if (fd.valid()) dialing.on_attempt(*this);
+  }
+
+  Dialing& dialing;
+  FileDescriptor fd;  // until it is over
+  const SocketAddress to;
+};
+
+Dialing::Dialing(Dialer& dialer, RefPtr<Stream> stream, RefPtr<NoteQueue> queue, AddressSpec spec, const Dial& how,
+                 Error problem)
+    : NameAsker(std::move(queue)),
+      dialer_(dialer),
+      stream_(std::move(stream)),
+      spec_(std::move(spec)),
+      how_(how),
+      deadline_(how.timeout.count() > 0 ? time_after(how.timeout) : Timer::kNever),
+      failure_(std::move(problem)) {}
+
+Dialing::~Dialing() = default;
+
+void Dialing::on_adopt(RefPtr<NoteTarget> self) noexcept {
+  self.detach();  // the reference of the lists it is in, until it leaves the last one
+  dialer_.active_.add(*this);
+  stream_->retain();  // the loop's reference, until it is released at the end of a turn
+  if (!stream_->set_opening(*this)) return;
+  TimerWheel& timers = dialer_.loop_.timers();
+  if (dialer_.loop_.shutting_down()) {
+    failure_ = canceled();
+    return timers.arm(timeout_timer_, Timer::Clock::now() + kBeforeCancel);
+  }
+  if (failure_) return fail(std::exchange(failure_, {}));
+  timers.arm(timeout_timer_, deadline_);
+  try {
+    begin();
+  } catch (const std::bad_alloc&) {
+    fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
+  }
+}
+
+// Its loop has ended.
+void Dialing::on_discard() noexcept {
+  if (is_over()) return;
+  stream_->retain();
+  std::exchange(stream_, {})->end_unopened(canceled());
+}
+
+void Dialing::begin() {
+  if (!how_.local.empty() && (spec_.network == Network::kUnix || !parse_local(how_.local, local_))) {
+    return fail(address_error(spec_, std::make_error_code(std::errc::invalid_argument),
+                              "bad local address \"" + how_.local + '"'));
+  }
+  if (spec_.network == Network::kUnix) return take_addresses({SocketAddress::unix_path(spec_.path)});
+  Resolved numeric = resolve_peer(spec_.host, spec_.port, AF_UNSPEC, spec_.host.empty());
+  if (numeric.error) return fail(error(numeric.error, "resolve"));
+  if (numeric.addresses.empty()) return look_up();
+  take_addresses(std::move(numeric.addresses));
+}
+
+void Dialing::look_up() {
+  retain();
+  const auto err = dialer_.server_.lookups().ask(spec_.host, family_of(spec_), RefPtr<NameAsker>(this));
+  if (err) fail(error(err, "start a thread to look up the name"));
+}
+
+void Dialing::on_continue() noexcept {
+  if (is_over()) return;
+  if (resolved_->error) return fail(error(resolved_->error, "resolve"));
+  try {
+    std::vector<SocketAddress> addresses = resolved_->addresses;
+    for (SocketAddress& address : addresses) set_port(address, spec_.port);
+    take_addresses(std::move(addresses));
+  } catch (const std::bad_alloc&) {
+    fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
+  }
+}
+
+void Dialing::take_addresses(std::vector<SocketAddress> addresses) {
+  const int family = family_of(spec_);
+  std::erase_if(addresses, [&](const SocketAddress& address) {
+    return (family != AF_UNSPEC && address.family() != family) ||
+           (!how_.local.empty() && address.family() != local_.family());
+  });
+  addresses_ = std::move(addresses);
+  if (addresses_.empty())
+    return fail(address_error(
+        spec_, std::make_error_code(std::errc::invalid_argument),
+        how_.local.empty() ? "no address of that family" : "no address of the family of the local address"));
+  try_next({});
+}
+
+void Dialing::try_next(TimePoint) noexcept try {
+  TimerWheel& timers = dialer_.loop_.timers();
+  timers.disarm(next_timer_);
+  while (next_ != addresses_.size()) {
+    const SocketAddress& to = addresses_[next_++];
+    stream_->set_addresses({}, to.to_addr(spec_.network));
+    if (!try_address(to)) {
+      if (is_over() || next_timer_.armed()) return;
+      continue;
+    }
+    if (!is_over() && next_ != addresses_.size()) timers.arm(next_timer_, Timer::Clock::now() + kNextAttempt);
+    return;
+  }
+  const bool waits = std::ranges::any_of(attempts_, [](const auto& attempt) { return attempt->fd.valid(); });
+  if (!waits) fail(std::exchange(failure_, {}));
+} catch (const std::bad_alloc&) {
+  fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
+}
+
+FileDescriptor Dialing::make_socket(const SocketAddress& to) {
+  FileDescriptor fd(sys::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) {
+    failure_ = error(sys::last_error(), "socket");
+    return {};
+  }
+  if (to.family() == AF_UNIX) return fd;
+  // As sockets that are accepted have it. A connection is not refused for want of these.
+  sys::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  sys::setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);
+  if (how_.local.empty()) return fd;
+  sys::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  // Without a port of its own, connect(2) chooses one that is free for this peer (ip(7)).
+  sys::setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  if (sys::bind(fd.get(), &local_.any, local_.size) == 0) return fd;
+  failure_ = error(sys::last_error(), "bind");
+  return {};
+}
+
+// False when it has failed, which failure_ says, or is to be tried again.
+bool Dialing::try_address(const SocketAddress& to) {
+  FileDescriptor fd = make_socket(to);
+  if (!fd.valid()) return false;
+  if (sys::connect(fd.get(), &to.any, to.size) == 0) {
+    connected(std::move(fd), to, Interest::kNone);
+    return true;
+  }
+  const auto err = sys::last_error();
+  if (to.family() == AF_UNIX && sys::would_block(err.value())) {
+    --next_;
+    pause_ = std::clamp(2 * pause_, kFirstPause, kLongestPause);
+    dialer_.loop_.timers().arm(next_timer_, Timer::Clock::now() + pause_);
+    return false;
+  }
+  if (err.value() != EINPROGRESS) {
+    failure_ = error(err, "connect");
+    return false;
+  }
+  attempts_.push_back(std::make_unique<Attempt>(*this, std::move(fd), to));
+  Attempt& attempt = *attempts_.back();
+  const auto code = dialer_.loop_.poller().add(attempt.fd.get(), Interest::kWrite, attempt);
+  if (!code) return true;
+  attempt.fd.close();
+  failure_ = error(code, "watch");
+  return false;
+}
+
+void Dialing::on_attempt(Attempt& attempt) noexcept {
+  const int err = sys::take_error(attempt.fd.get());
+  if (err == 0) return connected(std::move(attempt.fd), attempt.to, Interest::kWrite);
+  try {
+    give_up_attempt(attempt, {err, std::system_category()}, "connect");
+  } catch (const std::bad_alloc&) {
+    fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
+  }
+}
+
+// The next address is tried at once.
+void Dialing::give_up_attempt(Attempt& attempt, std::error_code code, std::string_view call) {
+  dialer_.loop_.poller().remove(attempt.fd.get());
+  attempt.fd.close();
+  failure_ = error(code, call);
+  try_next({});
+}
+
+// A connection to a port of this host where nobody listens may be given that port itself (RFC 9293, 3.5: simultaneous
+// open): then it is connected to itself.
+void Dialing::connected(FileDescriptor fd, const SocketAddress& to, Interest watched) noexcept {
+  SocketAddress own;
+  const bool knows_own = own.read_local(fd.get());
+  if (knows_own && to.family() != AF_UNIX && is_same(own, to)) {
+    if (watched != Interest::kNone) dialer_.loop_.poller().remove(fd.get());
+    fd.close();
+    try {
+      failure_ = error(std::make_error_code(std::errc::connection_refused), "connect");
+    } catch (const std::bad_alloc&) {
+    }
+    return try_next({});
+  }
+  close_attempts();
+  end_soon();
+  Stream& stream = *stream_;
+  try {
+    stream.set_addresses(knows_own ? own.to_addr(spec_.network) : Addr(), to.to_addr(spec_.network));
+  } catch (const std::bad_alloc&) {
+    // They stay as they were.
+  }
+  stream_ = {};
+  stream.open(std::move(fd), watched);
+}
+
+void Dialing::time_out(TimePoint) noexcept try {
+  if (failure_ && dialer_.loop_.shutting_down()) return fail(std::exchange(failure_, {}));
+  const auto code = std::make_error_code(std::errc::timed_out);
+  std::string_view what = "connect";
+  if (addresses_.empty()) what = "resolve";
+  fail(error(code, what));
+} catch (const std::bad_alloc&) {
+  fail(Error(std::make_error_code(std::errc::timed_out), "timed out"));
+}
+
+// It leaves the list. What is ready in this turn may still point at its attempts.
+void Dialing::end_soon() noexcept {
+  TimerWheel& timers = dialer_.loop_.timers();
+  timers.disarm(timeout_timer_);
+  timers.disarm(next_timer_);
+  dialer_.active_.remove(*this);
+  dialer_.over_.add(*this);
+  timers.arm(end_timer_, Timer::Clock::now());
+}
+
+void Dialing::leave(TimePoint) noexcept {
+  dialer_.loop_.timers().disarm(end_timer_);
+  dialer_.over_.remove(*this);
+  release();
+}
+
+void Dialing::fail(Error err) noexcept {
+  if (is_over()) return;
+  close_attempts();
+  end_soon();
+  std::exchange(stream_, {})->end_unopened(err);
+}
+
+void Dialing::close_attempts() noexcept {
+  for (const auto& attempt : attempts_) {
+    if (!attempt->fd.valid()) continue;
+    dialer_.loop_.poller().remove(attempt->fd.get());
+    attempt->fd.close();
+  }
+}
+
+Error Dialing::canceled() const noexcept try {
+  const auto code = std::make_error_code(std::errc::operation_canceled);
+  return address_error(spec_, code, code.message());
+} catch (const std::bad_alloc&) {
+  return Error(std::make_error_code(std::errc::operation_canceled), "canceled");
+}
+
+Error Dialing::error(std::error_code code, std::string_view call) const { return call_error(spec_, code, call); }
+
+}  // namespace evio::internal

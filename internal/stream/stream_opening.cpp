@@ -1,0 +1,102 @@
+/// A connection before it is opened: it is being dialed, or was adopted. It exists already, and what is asked of it
+/// waits behind what `opened` adds.
+#include <mutex>
+#include <new>
+#include <utility>
+
+#include "internal/stream/stream.hpp"
+#include "internal/stream/stream_host.hpp"
+
+namespace evio::internal {
+namespace {
+
+// For the addresses of connections that are being dialed: only then do they change.
+std::mutex& address_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+}  // namespace
+
+// The function that is none stands before all that is asked: so nothing is written from another thread's request, or
+// put into the outbox, and what `opened` sends passes it.
+Stream::Stream(std::uint64_t id, StreamHost& host, RefPtr<NoteQueue> queue, bool dialed)
+    : Endpoint(id, std::move(queue), -1), transport_(FileDescriptor()), host_(host) {
+  dialed_ = dialed;
+  addresses_known_.store(false, std::memory_order_relaxed);
+  extras();
+  Request* const first = Request::make(Request::Function(), this->queue().blocks());
+  if (first == nullptr) throw std::bad_alloc();
+  requested_.add(first);
+  continues_ = true;
+}
+
+bool Stream::set_opening(Opening& opening) noexcept {
+  extras_->opening = &opening;
+  hold_requests();
+  if (abort_.load(std::memory_order_relaxed) == Abort::kAsked) cancel_opening();
+  return extras_ != nullptr && extras_->opening != nullptr;
+}
+
+void Stream::set_addresses(const Addr& local, const Addr& remote) noexcept {
+  const std::lock_guard lock(address_mutex());
+  local_ = local;
+  remote_ = remote;
+}
+
+Addr Stream::changing_address(const Addr& address) const {
+  const std::lock_guard lock(address_mutex());
+  return address;
+}
+
+void Stream::hold_requests() noexcept {
+  Requests::Taken taken = requests_.take();
+  append_requests(std::move(taken.list));
+  wake_due_ = wake_due_ || taken.woken;
+  if (is_closing()) cancel_opening();
+}
+
+void Stream::cancel_opening() noexcept {
+  if (Opening* const opening = std::exchange(extras_->opening, nullptr)) opening->on_cancel();
+}
+
+void Stream::open(FileDescriptor fd, Interest watched) noexcept {
+  EVIO_ASSERT(on_loop() && is_unopened());
+  extras_->opening = nullptr;
+  transport_ = Transport(std::move(fd));
+  state_.interest = watched;
+  if (host_.announces()) state_.output |= kAnnounced;
+  if (abort_.load(std::memory_order_relaxed) == Abort::kAsked) state_.output |= kAborted;
+  // release: who sees this sees the addresses, which stay as they are.
+  addresses_known_.store(true, std::memory_order_release);
+  run(Step::kOpened);
+  if (is_open()) on_continue();
+}
+
+void Stream::open_adopted(FileDescriptor fd) noexcept {
+  if (host_.loop_.shutting_down()) return end_unopened({});
+  open(std::move(fd), Interest::kNone);
+}
+
+void Stream::end_unopened(const Error& err) noexcept {
+  EVIO_ASSERT(is_unopened());
+  requests_.refuse();
+  abort_.store(Abort::kTooLate, std::memory_order_relaxed);
+  drop_requests();
+  enter(Stage::kEnded);
+  if (dialed_) host_.figures_.unreachable.add(1);
+  if (dialed_ && host_.events_.unreachable) {
+    try {
+      host_.events_.unreachable(handle(), err);
+    } catch (...) {
+      host_.server_.fail();
+    }
+  }
+  end_extras();
+  context().reset();
+  host_.server_.on_closed(*this);
+  enter(Stage::kClosed);
+  release_to_loop();
+}
+
+}  // namespace evio::internal

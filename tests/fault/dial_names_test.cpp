@@ -1,0 +1,194 @@
+// Guarantee 23: dials to names. getaddrinfo(3) is the test's own: it answers, fails or hangs as the test says.
+#include <netdb.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "tests/support/dial_fixture.hpp"
+
+namespace {
+
+// What a name stands for: addresses in their order, or an error, or a look-up that waits for a gate.
+struct Name {
+  std::vector<std::string> addresses;
+  int error = 0;
+  std::shared_ptr<evio::test::Gate> gate = nullptr;  // shared: a look-up may outlive its test's frame
+};
+
+std::mutex names_mutex;
+std::map<std::string, Name>* names = nullptr;
+std::atomic<int> look_ups{0};
+
+bool find_name(const char* host, Name& name) {
+  const std::lock_guard lock(names_mutex);
+  if (names == nullptr || host == nullptr || !names->contains(host)) return false;
+  name = names->at(host);
+  return true;
+}
+
+}  // namespace
+
+extern "C" {
+int __real_getaddrinfo(const char* host, const char* port, const addrinfo* hints, addrinfo** found);
+int __wrap_getaddrinfo(const char* host, const char* port, const addrinfo* hints, addrinfo** found) {
+  Name name;
+  if (!find_name(host, name)) return __real_getaddrinfo(host, port, hints, found);
+  if ((hints->ai_flags & AI_NUMERICHOST) != 0) return EAI_NONAME;
+  ++look_ups;
+  if (name.gate != nullptr && !name.gate->wait()) return EAI_AGAIN;
+  if (name.error != 0) return name.error;
+  for (addrinfo** next = found; const std::string& address : name.addresses) {
+    if (const int err = __real_getaddrinfo(address.c_str(), port, hints, next); err != 0) return err;
+    next = &(*next)->ai_next;
+  }
+  return 0;
+}
+}
+
+namespace evio::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class DialNamesTest : public DialTest {
+ protected:
+  void SetUp() override {
+    DialTest::SetUp();
+    const std::lock_guard lock(names_mutex);
+    names = &names_;
+    look_ups = 0;
+  }
+  void TearDown() override {
+    target_.reset();
+    DialTest::TearDown();
+    const std::lock_guard lock(names_mutex);
+    names = nullptr;
+  }
+  void add(const std::string& name, Name what) {
+    const std::lock_guard lock(names_mutex);
+    names_[name] = std::move(what);
+  }
+  std::string at_port(const std::string& name) { return "tcp://" + name + ":" + std::to_string(port_); }
+
+  // An echo server at one port of 127.0.0.1, for a name to lead to.
+  void serve_with_target() {
+    serve();
+    Events echoing;
+    echoing.data = echo;
+    target_ = std::make_unique<TestServer>(echoing, "tcp://127.0.0.1:0");
+    port_ = target_->addr().port();
+  }
+
+  std::map<std::string, Name> names_;
+  std::unique_ptr<TestServer> target_;
+  int port_ = 0;
+};
+EVIO_INSTANTIATE(DialNamesTest, all_modes());
+
+TEST_P(DialNamesTest, ANameIsLookedUp) {
+  serve_with_target();
+  add("good.test", {.addresses = {"127.0.0.1"}});
+  const Conn conn = server().dial(at_port("good.test"));
+  ASSERT_TRUE(log_.wait_for("opened"));
+  EXPECT_EQ(conn.remote_addr(), target_->addr());
+}
+
+TEST_P(DialNamesTest, AnUnknownNameIsUnreachable) {
+  serve_with_target();
+  add("bad.test", {.addresses = {}, .error = EAI_NONAME, .gate = {}});
+  server().dial(at_port("bad.test"));
+  const Error err = unreachable();
+  EXPECT_EQ(err.message(), "dial " + at_port("bad.test") + ": resolve: Name or service not known");
+}
+
+TEST_P(DialNamesTest, ANumericAddressIsNotLookedUp) {
+  serve_with_target();
+  server().dial("tcp://127.0.0.1:" + std::to_string(port_));
+  ASSERT_TRUE(log_.wait_for("opened"));
+  EXPECT_EQ(look_ups, 0);
+}
+
+// The first one refuses, and the next is tried at once.
+TEST_P(DialNamesTest, TheNextAddressIsTriedWhenOneHasFailed) {
+  serve_with_target();
+  add("two.test", {.addresses = {"127.0.0.2", "127.0.0.1"}});
+  const Conn conn = server().dial(at_port("two.test"));
+  ASSERT_TRUE(log_.wait_for("opened"));
+  EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.1");
+}
+
+// The families alternate: ::1 comes before the second IPv4 address, and leads to nobody.
+TEST_P(DialNamesTest, AllOfThemFailingIsToldOnceWithTheLastError) {
+  serve_with_target();
+  add("none.test", {.addresses = {"127.0.0.2", "127.0.0.3", "127.0.0.4"}});
+  const Conn conn = server().dial(at_port("none.test"));
+  const Error err = unreachable();
+  EXPECT_EQ(err.code(), std::errc::connection_refused);
+  EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.4");
+}
+
+TEST_P(DialNamesTest, TheNextAddressIsTriedWhenOneDoesNotAnswer) {
+  serve();
+  const SilentPort silent;  // of 127.0.0.1; another server has that port of 127.0.0.2
+  Events echoing;
+  TestServer target(echoing, "tcp://127.0.0.2:" + std::to_string(silent.port()));
+  add("slow.test", {.addresses = {"127.0.0.1", "127.0.0.2"}});
+  const auto began = std::chrono::steady_clock::now();
+  const Conn conn = server().dial("tcp://slow.test:" + std::to_string(silent.port()));
+  ASSERT_TRUE(log_.wait_for("opened"));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 250ms);
+  EXPECT_EQ(conn.remote_addr(), target.addr());
+}
+
+TEST_P(DialNamesTest, AHangingLookUpHoldsUpNoOtherAndNoShutdown) {
+  serve_with_target();
+  const auto gate = std::make_shared<Gate>();
+  const OpensAtEnd opens(*gate);
+  for (int i = 0; i != 5; ++i) add("hang" + std::to_string(i) + ".test", {.addresses = {"127.0.0.1"}, .gate = gate});
+  add("good.test", {.addresses = {"127.0.0.1"}});
+  for (int i = 0; i != 5; ++i) {
+    for (int n = 0; n != 20; ++n) server().dial(at_port("hang" + std::to_string(i) + ".test"), {.timeout = 0ns});
+  }
+  server().dial(at_port("good.test"));
+  ASSERT_TRUE(log_.wait_for("opened"));
+  EXPECT_LE(look_ups, 6) << "those that ask for one name share a look-up";
+  server_->shutdown();
+  EXPECT_FALSE(server_->wait());
+  EXPECT_EQ(log_.count("unreachable"), 100u);
+}
+
+TEST_P(DialNamesTest, AHangingLookUpEndsAtItsTimeoutOrWhenItIsClosed) {
+  serve_with_target();
+  const auto gate = std::make_shared<Gate>();
+  const OpensAtEnd opens(*gate);
+  add("hang.test", {.addresses = {"127.0.0.1"}, .gate = gate});
+  server().dial(at_port("hang.test"), {.timeout = 20ms});
+  const Error err = unreachable();
+  EXPECT_EQ(err.code(), std::errc::timed_out);
+  EXPECT_EQ(err.message(), "dial " + at_port("hang.test") + ": resolve: Connection timed out");
+  EXPECT_TRUE(server().dial(at_port("hang.test")).close());
+  ASSERT_TRUE(log_.wait_for("unreachable", 2));
+  EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
+}
+
+// What it answers after the server has gone finds nobody.
+TEST_P(DialNamesTest, ALookUpMayOutliveTheServer) {
+  serve_with_target();
+  const auto gate = std::make_shared<Gate>();
+  add("hang.test", {.addresses = {"127.0.0.1"}, .gate = gate});
+  server().dial(at_port("hang.test"));
+  EXPECT_TRUE(eventually([] { return look_ups == 1; }));
+  server_->shutdown();
+  EXPECT_FALSE(server_->wait());
+  server_.reset();
+  gate->open();
+}
+
+}  // namespace
+}  // namespace evio::test

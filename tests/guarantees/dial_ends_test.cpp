@@ -1,0 +1,210 @@
+// Guarantee 23: a dial that does not come to be a connection: why, and that nothing is lost or left by it.
+#include <chrono>
+#include <stdexcept>
+#include <string>
+
+#include "tests/support/dial_fixture.hpp"
+#include "tests/support/fate.hpp"
+
+namespace evio::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class DialEndsTest : public DialTest {};
+EVIO_INSTANTIATE(DialEndsTest, all_modes());
+
+TEST_P(DialEndsTest, NamesTheCallAndTheAddress) {
+  serve();
+  const ClosedPort closed;
+  server().dial(closed.address());
+  Error err = unreachable();
+  EXPECT_EQ(err.code(), std::errc::connection_refused);
+  EXPECT_EQ(err.message(), "dial " + closed.address() + ": connect: Connection refused");
+  const std::string nowhere = "unix://" + path("nowhere");
+  server().dial(nowhere);
+  ASSERT_TRUE(log_.wait_for("unreachable", 2));
+  err = unreachable();
+  EXPECT_EQ(err.code(), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(err.message(), "dial " + nowhere + ": connect: No such file or directory");
+  EXPECT_EQ(log_.all(), (EventLog::List{"unreachable", "unreachable"}));
+}
+
+TEST_P(DialEndsTest, WhatCannotBeUsedIsAnInvalidArgument) {
+  serve();
+  struct Case {
+    std::string addr;
+    Dial how;
+    std::string words;
+  };
+  const std::string own = own_address();
+  std::size_t n = 0;
+  for (const Case& bad : {
+           Case{"tpc://127.0.0.1:1", {}, "unknown scheme \"tpc\""},
+           Case{"", {}, "the address is empty"},
+           Case{"tcp://127.0.0.1", {}, "missing port"},
+           Case{"tcp://127.0.0.1:0", {}, "a port from 1 to 65535 is needed"},
+           Case{"tcp://127.0.0.1:x", {}, "bad port \"x\""},
+           Case{"tcp://127.0.0.1:1?reuseport=true", {}, "has no options"},
+           Case{"tcp-net://127.0.0.1:1", {}, "-net"},
+           Case{"tcp4://[::1]:1", {}, "no address of that family"},
+           Case{"unix://", {}, "missing path"},
+           Case{"unix:///x", {.local = "127.0.0.1"}, "bad local address \"127.0.0.1\""},
+           Case{"tcp://127.0.0.1:1", {.local = "here"}, "bad local address \"here\""},
+           Case{"tcp://127.0.0.1:1", {.local = "::1"}, "family of the local address"},
+           Case{own, {.loop = loops()}, "there is no loop " + std::to_string(loops())},
+           Case{own, {.loop = -2}, "there is no loop -2"},
+       }) {
+    SCOPED_TRACE(bad.addr + " " + bad.words);
+    const Conn conn = server().dial(bad.addr, bad.how);
+    EXPECT_NE(conn.id(), 0u);
+    ASSERT_TRUE(log_.wait_for("unreachable", ++n));
+    const Error err = unreachable();
+    EXPECT_EQ(err.code(), std::errc::invalid_argument);
+    EXPECT_NE(err.message().find(bad.words), std::string::npos) << err.message();
+    EXPECT_EQ(err.message().find("dial "), 0u) << err.message();
+  }
+  EXPECT_EQ(log_.count("opened"), 0u);
+}
+
+// What was sent and posted is dropped, and the context is destroyed.
+TEST_P(DialEndsTest, CloseAndAbortWhileItIsConnecting) {
+  serve();
+  const SilentPort silent;
+  std::size_t n = 0;
+  for (const bool aborts : {false, true}) {
+    Fate posted;
+    Fate later;
+    const auto context = std::make_shared<int>(1);
+    const Conn conn = server().dial(silent.address(), context);
+    EXPECT_TRUE(conn.send("x"));
+    EXPECT_EQ(conn.pending(), 1u);
+    EXPECT_TRUE(eventually([&] { return conn.remote_addr().port() == silent.port(); })) << "where it is tried";
+    EXPECT_TRUE(conn.post([token = posted.token()](Conn&, Output&) {
+      token.run();
+      return Action::None;
+    }));
+    const Timer timer = conn.post_after(1h, [token = later.token()](Conn&, Output&) {
+      token.run();
+      return Action::None;
+    });
+    EXPECT_TRUE(aborts ? conn.abort() : conn.close());
+    EXPECT_FALSE(conn.send("y"));
+    ASSERT_TRUE(log_.wait_for("unreachable", ++n));
+    const Error err = unreachable();
+    EXPECT_EQ(err.code(), std::errc::operation_canceled);
+    EXPECT_EQ(err.message(), "dial " + silent.address() + ": Operation canceled");
+    EXPECT_TRUE(posted.wait_for_end());
+    EXPECT_TRUE(later.wait_for_end());
+    EXPECT_EQ(posted.runs() + later.runs(), 0u);
+    EXPECT_FALSE(timer.cancel());
+    EXPECT_TRUE(eventually([&] { return context.use_count() == 1; }));
+    EXPECT_FALSE(conn.close());
+    EXPECT_FALSE(conn.abort());
+    EXPECT_EQ(conn.pending(), 0u);
+    EXPECT_EQ(conn.remote_addr().port(), silent.port());
+  }
+  EXPECT_EQ(log_.all(), (EventLog::List{"unreachable", "unreachable"}));
+}
+
+TEST_P(DialEndsTest, CloseRightAfterTheCall) {
+  serve();
+  ASSERT_TRUE(server().post(0, [&, server = server()] {
+    EXPECT_TRUE(server.dial(own_address()).close());
+    EXPECT_TRUE(server.dial(own_address()).abort());
+    return Action::None;
+  }));
+  ASSERT_TRUE(log_.wait_for("unreachable", 2));
+  EXPECT_EQ(log_.all(), (EventLog::List{"unreachable", "unreachable"}));
+  for (const Error& err : errors_) EXPECT_EQ(err.code(), std::errc::operation_canceled);
+}
+
+TEST_P(DialEndsTest, AtItsTimeout) {
+  serve();
+  const SilentPort silent;
+  const auto began = std::chrono::steady_clock::now();
+  server().dial(silent.address(), {.timeout = 50ms});
+  const Error err = unreachable();
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 50ms);
+  EXPECT_EQ(err.code(), std::errc::timed_out);
+  EXPECT_EQ(err.message(), "dial " + silent.address() + ": connect: Connection timed out");
+}
+
+TEST_P(DialEndsTest, AtTheShutdown) {
+  serve();
+  const SilentPort silent;
+  const Conn conn = server().dial(silent.address());
+  server_->shutdown();
+  EXPECT_FALSE(server_->wait());
+  const Error err = unreachable();
+  EXPECT_EQ(err.code(), std::errc::operation_canceled) << err.message();
+  EXPECT_FALSE(conn.send("x"));
+  EXPECT_EQ(server().dial(own_address()).id(), 0u) << "serve has returned";
+  EXPECT_EQ(Server().dial("tcp://127.0.0.1:1").id(), 0u) << "of no server";
+}
+
+// A program that dials again whenever it was unreachable does not keep a server that shuts down.
+TEST_P(DialEndsTest, DialingAgainDoesNotHoldUpAShutdown) {
+  Events handlers = this->handlers();
+  Counter told;
+  handlers.drain_timeout = 10 * kPatience;
+  handlers.unreachable = [&](Conn& conn, const Error&) {
+    told.add();
+    conn.server().dial(own_address());
+  };
+  serve(handlers);
+  const SilentPort silent;
+  server().dial(silent.address());
+  server_->shutdown();
+  EXPECT_FALSE(server_->wait());
+  EXPECT_GE(told.value(), 1u);
+}
+
+TEST_P(DialEndsTest, AnExceptionOfUnreachableShutsTheServerDown) {
+  Events handlers = this->handlers();
+  handlers.unreachable = [](Conn&, const Error&) { throw std::runtime_error("not there"); };
+  serve(handlers);
+  server().dial("unix://" + path("nowhere"));
+  server_->wait();
+  EXPECT_EQ(server_->thrown_message(), "not there");
+}
+
+TEST_P(DialEndsTest, WithoutUnreachableItIsJustOver) {
+  Events handlers = this->handlers();
+  handlers.unreachable = nullptr;
+  serve(handlers);
+  const auto context = std::make_shared<int>(1);
+  server().dial("unix://" + path("nowhere"), context);
+  EXPECT_TRUE(eventually([&] { return context.use_count() == 1; }));
+  EXPECT_EQ(server().stats().unreachable, 1u);
+}
+
+// simultaneous open: RFC 9293, 3.5
+TEST_P(DialEndsTest, AConnectionToItselfIsRefused) {
+  serve();
+  std::string at;
+  {
+    const ClosedPort closed;
+    at = "127.0.0.1:" + std::to_string(closed.port());
+  }
+  server().dial("tcp://" + at, {.local = at});
+  const Error err = unreachable();
+  EXPECT_EQ(err.code(), std::errc::connection_refused) << err.message();
+}
+
+TEST_P(DialEndsTest, ComesFromTheLocalAddress) {
+  if (!mode().is_tcp()) return;
+  opened_ = [&](Conn& conn, Output&, Options&) {
+    EXPECT_EQ(conn.local_addr().ip(), "127.0.0.2");
+    return Action::None;
+  };
+  serve();
+  const std::string to = "tcp://127.0.0.1:" + std::to_string(server_->addr().port());
+  server().dial(to, {.local = "127.0.0.2"});
+  EXPECT_TRUE(log_.wait_for("opened"));
+  server().dial(to, {.local = "127.0.0.2:0"});
+  EXPECT_TRUE(log_.wait_for("opened", 2));
+}
+
+}  // namespace
+}  // namespace evio::test

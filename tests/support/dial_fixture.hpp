@@ -1,0 +1,106 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/fixture.hpp"
+#include "tests/support/handlers.hpp"
+
+namespace evio::test {
+
+/// The text that dials an address that is listened on.
+inline std::string dial_text(const Addr& addr) { return addr.network() + "://" + addr.to_string(); }
+
+/// A server that dials itself. What it dialed sends nothing of itself; what it accepted echoes. Thread-safety: one
+/// thread; the handlers any.
+class DialTest : public ModeTest {
+ protected:
+  // Of a connection that was dialed: "opened", "data: ...", "closed", "unreachable: ...". The accepted ones echo.
+  Events handlers() {
+    Events handlers = events();
+    handlers.opened = [this](Conn& conn, Output& out, Options& options) {
+      if (!conn.dialed()) return Action::None;
+      const Action action = opened_ ? opened_(conn, out, options) : Action::None;
+      log_.add("opened");  // last: then a test may end
+      return action;
+    };
+    handlers.data = [this](Conn& conn, const Bytes& in, Output& out) {
+      if (!conn.dialed()) return echo(conn, in, out);
+      const std::lock_guard lock(mutex_);
+      heard_ += in.view();
+      heard_bytes_.add(in.size());
+      return Action::None;
+    };
+    handlers.closed = [this](Conn& conn, const Error& err) {
+      if (conn.dialed()) log_.add(err ? "closed: " + err.message() : "closed");
+      return Action::None;
+    };
+    handlers.unreachable = [this](Conn& conn, const Error& err) {
+      EXPECT_TRUE(conn.dialed());
+      const std::lock_guard lock(mutex_);
+      errors_.push_back(err);
+      log_.add("unreachable");
+    };
+    return handlers;
+  }
+  void serve() { serve(handlers()); }
+  void serve(Events handlers) { server_ = std::make_unique<TestServer>(std::move(handlers), address()); }
+  const Server& server() const { return server_->handle(); }
+  std::string own_address() const { return dial_text(server_->addr()); }
+  std::string heard(std::size_t n) {
+    EXPECT_TRUE(heard_bytes_.wait_for(n));
+    const std::lock_guard lock(mutex_);
+    return heard_;
+  }
+  /// Of the dial that could not be opened, alone.
+  Error unreachable() {
+    EXPECT_TRUE(log_.wait_for("unreachable"));
+    const std::lock_guard lock(mutex_);
+    EXPECT_EQ(errors_.size(), 1u);
+    return std::exchange(errors_, {}).front();
+  }
+  void TearDown() override {
+    server_.reset();
+    ModeTest::TearDown();
+  }
+
+  EventLog log_;
+  std::function<Action(Conn&, Output&, Options&)> opened_;
+  std::mutex mutex_;
+  std::string heard_;
+  Counter heard_bytes_;
+  std::vector<Error> errors_;
+  std::unique_ptr<TestServer> server_;
+};
+
+/// A TCP port of 127.0.0.1 at which a connection attempt gets no answer: its backlog is full. Thread-safety: one
+/// thread.
+class SilentPort {
+ public:
+  SilentPort();
+  int port() const noexcept { return port_; }
+  std::string address() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  int port_ = 0;
+  UniqueFd listener_;
+  std::vector<UniqueFd> waiting_;
+};
+
+/// A TCP port of 127.0.0.1 that is taken, and at which nobody listens. Thread-safety: one thread.
+class ClosedPort {
+ public:
+  ClosedPort();
+  int port() const noexcept { return port_; }
+  std::string address() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  int port_ = 0;
+  UniqueFd socket_;
+};
+
+}  // namespace evio::test
