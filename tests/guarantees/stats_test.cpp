@@ -1,14 +1,8 @@
-<<<<<<< HEAD
-// Guarantee 26: figures are exact, and what no other callback tells of is a notice.
-#include <algorithm>
-=======
 // Guarantee 26: figures are exact. Of datagrams: udp/stats_test; of failures: fault/notice_test.
->>>>>>> 214bbd9 (Tell of slow functions that were posted, and test every notice)
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
@@ -192,85 +186,5 @@ TEST_P(StatsTest, TellWhatWasAbortedTimedOutAndRefused) {
   EXPECT_EQ(stats().pending, 0u);
 }
 
-<<<<<<< HEAD
-class NoticeTest : public StatsTest {
- protected:
-  Events noting() {
-    Events handlers = events();
-    handlers.notice = [this](Notice what, const Error& err) {
-      EXPECT_TRUE(err);
-      log_.add(std::to_string(static_cast<int>(what)) + ' ' + err.message());
-      kinds_.add();
-    };
-    return handlers;
-  }
-  EventLog log_;
-  Counter kinds_;
-};
-EVIO_INSTANTIATE(NoticeTest, all_modes());
-
-TEST_P(NoticeTest, ARejectedConnectionIsCountedAndTold) {
-  Events handlers = noting();
-  handlers.accepting = [](int, const Addr&) { return false; };
-  start(handlers);
-  Stopwatch watch;
-  for (int i = 0; i < 5; ++i) {
-    Client client(server_->addr(), {.may_be_refused = true});
-    client.receive_all();
-  }
-  ASSERT_TRUE(kinds_.wait_for(1));
-  EXPECT_EQ(stats().rejected, 5u);
-  EXPECT_EQ(stats().accepted, 0u);
-  const auto seconds = static_cast<std::size_t>(watch.milliseconds()) / 1000 + 1;
-  EXPECT_LE(kinds_.value(), seconds * static_cast<std::size_t>(loops())) << "once a second for each loop";
-  EXPECT_NE(log_.all().front().find("accepting returned false"), std::string::npos) << log_.all().front();
-}
-
-TEST_P(NoticeTest, ASlowCallbackIsNamedWithItsConnection) {
-  Events handlers = noting();
-  handlers.slow_callback = std::chrono::nanoseconds(1);
-  handlers.data = echo;
-  start(handlers);
-  Client client = server_->connect();
-  ASSERT_TRUE(client.send_all("x"));
-  ASSERT_EQ(client.receive(1), "x");
-  ASSERT_TRUE(kinds_.wait_for(1));
-  EXPECT_NE(log_.all().front().find("data"), std::string::npos) << log_.all().front();
-  EXPECT_NE(log_.all().front().find("->"), std::string::npos) << log_.all().front();
-}
-
-TEST_P(NoticeTest, ASlowCallbackIsNamedWithItsConnectionEvenIfItHasMovedTheHandle) {
-  Conn kept;
-  Gate told;
-  Events handlers = noting();
-  handlers.slow_callback = std::chrono::nanoseconds(1);
-  handlers.data = [&](Conn& conn, const Bytes&, Output&) {
-    kept = std::move(conn);
-    return Action::None;
-  };
-  start(handlers);
-  Client client = server_->connect();
-  ASSERT_TRUE(client.send_all("x"));
-  ASSERT_TRUE(kinds_.wait_for(1));
-  server_.reset();
-  const auto words = log_.all();
-  const auto of_data = std::ranges::find_if(words, [](const auto& text) { return text.find("data") != text.npos; });
-  ASSERT_NE(of_data, words.end());
-  EXPECT_NE(of_data->find("data " + kept.remote_addr().network()), std::string::npos) << *of_data;
-}
-
-TEST_P(NoticeTest, AnExceptionOfItShutsTheServerDown) {
-  Events handlers = events();
-  handlers.accepting = [](int, const Addr&) { return false; };
-  handlers.notice = [](Notice, const Error&) { throw std::runtime_error("of notice"); };
-  start(handlers);
-  Client client(server_->addr(), {.may_be_refused = true});
-  client.receive_all();
-  server_->wait();
-  EXPECT_EQ(server_->thrown_message(), "of notice");
-}
-
-=======
->>>>>>> 214bbd9 (Tell of slow functions that were posted, and test every notice)
 }  // namespace
 }  // namespace evio::test
