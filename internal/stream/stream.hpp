@@ -27,16 +27,6 @@ namespace evio::internal {
 
 class StreamHost;
 
-/// What a connection belongs to until it is opened. Thread-safety: its loop's thread.
-class Opening {
- public:
-  /// Somebody has closed or aborted the connection.
-  virtual void on_cancel() noexcept = 0;
-
- protected:
-  ~Opening() = default;
-};
-
 /// One stream connection: its states, its input and output, and what other threads ask of it.
 ///
 /// What it does next is a step of run(): each is short, does one thing, and names the one that follows at
@@ -368,9 +358,9 @@ class Stream final : public Pollable,
   bool wakes_forgotten_ = false;  // since then: nothing in requested_ waits for that call
   bool continues_ = false;        // the note kContinue is under way
   bool only_bytes_ = false;       // there is no function in requested_
-  bool reset_ = false;       // its peer is told that not everything has left
-  bool input_over_ = false;  // the peer's end of the stream was read, and nothing is read any more
-  bool timed_out_ = false;   // a timeout has closed it
+  bool reset_ = false;            // its peer is told that not everything has left
+  bool input_over_ = false;       // the peer's end of the stream was read, and nothing is read any more
+  bool timed_out_ = false;        // a timeout has closed it
   // In one byte: an idle connection is to take no more than 256 bytes.
   bool read_while_pending_ : 1 = false;
   bool half_open_ : 1 = false;

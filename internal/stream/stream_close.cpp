@@ -76,6 +76,12 @@ void Stream::unlink() {
   host_.figures_.closed.add(1);
 }
 
+void Stream::drop_requests() noexcept {
+  if (requests_.has_requests()) append_requests(requests_.take_requests());
+  if (extras_ != nullptr) requested_.append(std::exchange(extras_->behind, {}));
+  requested_.recycle(queue().blocks());
+}
+
 // When the server shuts down, only what is still in flight makes a connection linger.
 bool Stream::lingers() const noexcept {
   if (peer_gone_) return false;

@@ -11,7 +11,15 @@
 
 namespace evio::internal {
 
-class Opening;
+/// What a connection belongs to until it is opened. Thread-safety: its loop's thread.
+class Opening {
+ public:
+  /// Somebody has closed or aborted the connection.
+  virtual void on_cancel() noexcept = 0;
+
+ protected:
+  ~Opening() = default;
+};
 
 /// What most connections never need. Made when a connection first does. Thread-safety: its loop's thread.
 struct StreamExtras {

@@ -31,6 +31,11 @@ Stream::Stream(std::uint64_t id, StreamHost& host, RefPtr<NoteQueue> queue, bool
   continues_ = true;
 }
 
+void Stream::set_context(std::unique_ptr<Context> value) {
+  if (state_.stage > Stage::kOpen) return;
+  context().swap(value);  // the previous one is destroyed last: its destructor may look at the connection
+}
+
 bool Stream::set_opening(Opening& opening) noexcept {
   extras_->opening = &opening;
   hold_requests();

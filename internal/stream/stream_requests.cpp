@@ -396,15 +396,4 @@ void Stream::put_sent_first() {
   sent.clear();
 }
 
-void Stream::drop_requests() noexcept {
-  if (requests_.has_requests()) append_requests(requests_.take_requests());
-  if (extras_ != nullptr) requested_.append(std::exchange(extras_->behind, {}));
-  requested_.recycle(queue().blocks());
-}
-
-void Stream::set_context(std::unique_ptr<Context> value) {
-  if (state_.stage > Stage::kOpen) return;
-  context().swap(value);  // the previous one is destroyed last: its destructor may look at the connection
-}
-
 }  // namespace evio::internal
