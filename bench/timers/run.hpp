@@ -76,8 +76,9 @@ class Bench {
       case Phase::kCancel:
         return part(all, &cancel_, Phase::kArmShort, [&](std::size_t i) { timers_.cancel(i * kStride % all); });
       case Phase::kArmShort:
-        return part(all, nullptr, Phase::kHold,
-                    [&](std::size_t i) { timers_.arm(i, span() + Nanoseconds(random_() % span().count())); });
+        return part(all, nullptr, Phase::kHold, [&](std::size_t i) {
+          timers_.arm(i, span() + Nanoseconds(random_() % static_cast<std::uint64_t>(span().count())));
+        });
       case Phase::kHold:
         hold_until_all_are_due();
         return true;

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
@@ -204,6 +205,33 @@ TEST_P(TimeoutsTest, AShutdownWaitsForNoTimeout) {
   server.shutdown();
   EXPECT_FALSE(server.wait());
   EXPECT_EQ(log_.all(), (EventLog::List{"data", "closed"}));
+}
+
+// What is armed for later wakes nobody, and each that is due wakes its loop once at most.
+TEST_P(TimeoutsTest, AnIdleServerWakesUpAtMostOnceForEach) {
+  Counter told;
+  Events handlers = events();
+  handlers.opened = [](Conn& conn, Output& out, Options& opts) {
+    opts.idle_timeout = conn.id() % 2 == 0 ? 1h : std::chrono::nanoseconds(20ms);
+    opts.write_timeout = 1h;
+    out = "+";
+    return Action::None;
+  };
+  handlers.timeout = [&](Conn&, Timeout, Output&) {
+    told.add();
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::vector<Client> clients;
+  for (int i = 0; i != 100; ++i) {
+    clients.push_back(server.connect());
+    EXPECT_EQ(clients.back().receive(1), "+");
+  }
+  const Stats before = server.handle().stats();
+  ASSERT_TRUE(told.wait_for(told.value() + 1000));
+  const Stats after = server.handle().stats();
+  // The figures of a loop are not of one moment; a second wake-up for each would double them.
+  EXPECT_LT(after.turns - before.turns, (after.timers - before.timers) * 5 / 4);
 }
 
 }  // namespace
