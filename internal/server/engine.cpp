@@ -50,13 +50,13 @@ Engine::Engine(Events events)
 Engine::~Engine() { server_->lookups().end(); }
 
 Error Engine::open() {
-  given_ = "nothing";
+  given_ = "run";
   return make_workers(false);
 }
 
 Error Engine::open(std::span<const std::string> addrs) {
   if (addrs.empty()) return Error(std::make_error_code(std::errc::invalid_argument), "serve: no address was given");
-  given_ = joined(addrs);
+  given_ = "serve " + joined(addrs);
   bool portable = false;
   if (auto err = open_listeners(addrs, portable)) return err;
   return make_workers(portable);
@@ -74,8 +74,7 @@ Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable)
 }
 
 Error Engine::loop_error(int index, std::error_code code, const std::string& what) const {
-  return Error(
-      code, "serve " + given_ + ": loop " + std::to_string(index) + " of " + std::to_string(num_loops_) + ": " + what);
+  return Error(code, given_ + ": loop " + std::to_string(index) + " of " + std::to_string(num_loops_) + ": " + what);
 }
 
 Error Engine::cannot_start(int index, std::error_code code) const try {

@@ -38,7 +38,7 @@ class Engine {
   Error loop_error(int index, std::error_code code, const std::string& what) const;
   Error cannot_start(int index, std::error_code code) const;
 
-  std::string given_;  // the addresses as the user wrote them, for messages
+  std::string given_;  // what was called, with the addresses as the user wrote them, for messages
   Events events_;
   int num_loops_;
   std::shared_ptr<ServerState> server_;
