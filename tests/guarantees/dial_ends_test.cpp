@@ -182,11 +182,8 @@ TEST_P(DialEndsTest, WithoutUnreachableItIsJustOver) {
 // simultaneous open: RFC 9293, 3.5
 TEST_P(DialEndsTest, AConnectionToItselfIsRefused) {
   serve();
-  std::string at;
-  {
-    const ClosedPort closed;
-    at = "127.0.0.1:" + std::to_string(closed.port());
-  }
+  const ClosedPort closed;
+  const std::string at = "127.0.0.1:" + std::to_string(closed.port());
   server().dial("tcp://" + at, {.local = at});
   const Error err = unreachable();
   EXPECT_EQ(err.code(), std::errc::connection_refused) << err.message();

@@ -8,8 +8,11 @@
 namespace evio::test {
 namespace {
 
+// Who binds it, too, has to set SO_REUSEADDR; who asks for any port gets another one (socket(7)).
 UniqueFd bound_socket(int& port) {
   UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  EXPECT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
   sockaddr_in at{};
   at.sin_family = AF_INET;
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
