@@ -260,7 +260,7 @@ TEST_P(SlowCallbackTest, AboutNoConnectionIsNamedWithItsLoop) {
 }
 
 TEST_P(SlowCallbackTest, CongestedAndDrainedAreNamedToo) {
-  const std::string much = pattern(8'000'000);
+  const Bytes much(pattern(8'000'000));  // shared, as a copy might take `data` so long that it is told of instead
   for (const std::string name : {"congested", "drained"}) {
     slow_ = name;
     Events handlers = watched();
