@@ -11,9 +11,30 @@
 namespace evio::internal {
 namespace {
 
-Conn handle_of(const RefPtr<Stream>& stream) noexcept {
-  stream->retain();
-  return EndpointAccess::handle(RefPtr<Endpoint>(stream.get()));
+/// A connection that no listener has accepted. Thread-safety: the thread that makes it.
+struct NewConnection {
+  bool dialed;
+  int loop;  // it counts there already
+  std::unique_ptr<Context> context;
+};
+
+// Makes the connection, and posts what opens it to its loop: make_opener(stream, queue). A Conn of nothing when the
+// loop has ended, or there is no memory.
+template <class MakeOpener>
+Conn post(ServerState& server, NewConnection with, MakeOpener make_opener) noexcept {
+  const auto index = static_cast<std::size_t>(with.loop);
+  const RefPtr<NoteQueue>& queue = server.queues[index];
+  try {
+    RefPtr<Stream> stream(new Stream(server.next_ids(1), *server.hosts[index], queue, with.dialed));
+    if (with.context != nullptr) stream->set_context(std::move(with.context));
+    stream->retain();
+    Conn conn = EndpointAccess::handle(RefPtr<Endpoint>(stream.get()));
+    RefPtr<NoteTarget> opener(make_opener(std::move(stream), queue));
+    if (queue->post({Note::Kind::kAdopt, std::move(opener)})) return conn;
+  } catch (const std::bad_alloc&) {
+  }
+  server.balancer().on_closed(with.loop);
+  return {};
 }
 
 /// A socket on its way to its loop. Thread-safety: made by the thread that adopts it; then its loop's.
@@ -50,15 +71,14 @@ FileDescriptor prepared(DetachedConn socket) {
   if (!fd.valid() || sys::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0 ||
       sys::fcntl(fd.get(), F_SETFL, sys::fcntl(fd.get(), F_GETFL, 0) | O_NONBLOCK) != 0)
     return {};
+  sys::setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);  // urgent data stays in its place; a unix socket has none
   return fd;
 }
 
 }  // namespace
 
-Dialer::Dialer(Loop& loop, StreamHost& host, ServerState& server) : loop_(loop), host_(host), server_(server) {}
-
 Dialer::~Dialer() {
-  while (!over_.empty()) over_.front().leave();
+  while (!ended_.empty()) ended_.front().leave();
 }
 
 Conn Dialer::dial(ServerState& server, std::string_view addr, Dial how, std::unique_ptr<Context> context) try {
@@ -72,19 +92,10 @@ Conn Dialer::dial(ServerState& server, std::string_view addr, Dial how, std::uni
                             "there is no loop " + std::to_string(how.loop));
   }
   const int loop = server.choose_loop(problem ? -1 : how.loop);
-  const auto index = static_cast<std::size_t>(loop);
-  const RefPtr<NoteQueue>& queue = server.queues[index];
-  try {
-    Dialer& dialer = *server.dialers[index];
-    RefPtr<Stream> stream(new Stream(server.next_ids(1), *server.hosts[index], queue, true));
-    if (context != nullptr) stream->set_context(std::move(context));
-    Conn conn = handle_of(stream);
-    RefPtr<NoteTarget> dialing(new Dialing(dialer, std::move(stream), queue, std::move(spec), how, std::move(problem)));
-    if (queue->post({Note::Kind::kAdopt, std::move(dialing)})) return conn;
-  } catch (const std::bad_alloc&) {
-  }
-  server.balancer().on_closed(loop);
-  return {};
+  Dialer& dialer = *server.dialers[static_cast<std::size_t>(loop)];
+  return post(server, {true, loop, std::move(context)}, [&](RefPtr<Stream> stream, const RefPtr<NoteQueue>& queue) {
+    return new Dialing(dialer, std::move(stream), queue, std::move(spec), how, std::move(problem));
+  });
 } catch (const std::bad_alloc&) {
   return {};
 }
@@ -101,19 +112,10 @@ Conn Dialer::adopt(ServerState& server, DetachedConn socket, std::unique_ptr<Con
   const Addr local = own.to_addr(network);
   const Addr remote = peer.to_addr(network);
   const int target = server.choose_loop(loop, remote);
-  const auto index = static_cast<std::size_t>(target);
-  const RefPtr<NoteQueue>& queue = server.queues[index];
-  try {
-    RefPtr<Stream> stream(new Stream(server.next_ids(1), *server.hosts[index], queue, false));
+  return post(server, {false, target, std::move(context)}, [&](RefPtr<Stream> stream, const RefPtr<NoteQueue>&) {
     stream->set_addresses(local, remote);
-    if (context != nullptr) stream->set_context(std::move(context));
-    Conn conn = handle_of(stream);
-    RefPtr<NoteTarget> adopted(new Adopted(std::move(stream), std::move(fd)));
-    if (queue->post({Note::Kind::kAdopt, std::move(adopted)})) return conn;
-  } catch (const std::bad_alloc&) {
-  }
-  server.balancer().on_closed(target);
-  return {};
+    return new Adopted(std::move(stream), std::move(fd));
+  });
 } catch (const std::bad_alloc&) {
   return {};
 }

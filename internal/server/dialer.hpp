@@ -9,7 +9,6 @@
 #include "evio/dial.hpp"
 #include "internal/base/intrusive_list.hpp"
 #include "internal/loop/loop.hpp"
-#include "internal/stream/stream_host.hpp"
 
 namespace evio::internal {
 
@@ -20,7 +19,7 @@ class ServerState;
 /// Thread-safety: the static functions any thread, even after the loop has ended; the rest its loop's.
 class Dialer {
  public:
-  Dialer(Loop& loop, StreamHost& host, ServerState& server);
+  Dialer(Loop& loop, ServerState& server) : loop_(loop), server_(server) {}
   ~Dialer();
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
@@ -39,10 +38,9 @@ class Dialer {
   friend class Dialing;
 
   Loop& loop_;
-  StreamHost& host_;
   ServerState& server_;
   IntrusiveList<Dialing> active_;
-  IntrusiveList<Dialing> over_;  // until the end of the turn
+  IntrusiveList<Dialing> ended_;  // until the end of the turn
 };
 
 }  // namespace evio::internal

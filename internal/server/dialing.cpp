@@ -4,7 +4,6 @@
 #include <new>
 #include <utility>
 
-#include "internal/base/resource_limit.hpp"
 #include "internal/base/syscalls.hpp"
 #include "internal/loop/timed_task.hpp"
 #include "internal/net/resolver.hpp"
@@ -13,8 +12,6 @@
 
 namespace evio::internal {
 namespace {
-
-using namespace std::chrono_literals;
 
 // RFC 8305, section 5: the delay that it recommends.
 constexpr std::chrono::milliseconds kNextAttempt{250};
@@ -71,7 +68,7 @@ struct Dialing::Attempt final : Pollable {
   }
 
   Dialing& dialing;
-  FileDescriptor fd;  // until it is over
+  FileDescriptor fd;  // invalid once the attempt has ended
   const SocketAddress to;
 };
 
@@ -93,22 +90,19 @@ void Dialing::on_adopt(RefPtr<NoteTarget> self) noexcept {
   stream_->retain();  // the loop's reference, until it is released at the end of a turn
   if (!stream_->set_opening(*this)) return;
   TimerWheel& timers = dialer_.loop_.timers();
-  if (dialer_.loop_.shutting_down()) {
-    failure_ = canceled();
-    return timers.arm(timeout_timer_, Timer::Clock::now() + kBeforeCancel);
-  }
+  if (dialer_.loop_.shutting_down()) return timers.arm(cancel_timer_, Timer::Clock::now() + kBeforeCancel);
   if (failure_) return fail(std::exchange(failure_, {}));
   timers.arm(timeout_timer_, deadline_);
   try {
     begin();
   } catch (const std::bad_alloc&) {
-    fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
+    fail_without_memory();
   }
 }
 
 // Its loop has ended.
 void Dialing::on_discard() noexcept {
-  if (is_over()) return;
+  if (has_ended()) return;
   stream_->retain();
   std::exchange(stream_, {})->end_unopened(canceled());
 }
@@ -132,14 +126,14 @@ void Dialing::look_up() {
 }
 
 void Dialing::on_continue() noexcept {
-  if (is_over()) return;
+  if (has_ended()) return;
   if (resolved_->error) return fail(error(resolved_->error, "resolve"));
   try {
     std::vector<SocketAddress> addresses = resolved_->addresses;
     for (SocketAddress& address : addresses) set_port(address, spec_.port);
     take_addresses(std::move(addresses));
   } catch (const std::bad_alloc&) {
-    fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
+    fail_without_memory();
   }
 }
 
@@ -164,16 +158,16 @@ void Dialing::try_next(TimePoint) noexcept try {
     const SocketAddress& to = addresses_[next_++];
     stream_->set_addresses({}, to.to_addr(spec_.network));
     if (!try_address(to)) {
-      if (is_over() || next_timer_.armed()) return;
+      if (has_ended() || next_timer_.armed()) return;
       continue;
     }
-    if (!is_over() && next_ != addresses_.size()) timers.arm(next_timer_, Timer::Clock::now() + kNextAttempt);
+    if (!has_ended() && next_ != addresses_.size()) timers.arm(next_timer_, Timer::Clock::now() + kNextAttempt);
     return;
   }
   const bool waits = std::ranges::any_of(attempts_, [](const auto& attempt) { return attempt->fd.valid(); });
   if (!waits) fail(std::exchange(failure_, {}));
 } catch (const std::bad_alloc&) {
-  fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
+  fail_without_memory();
 }
 
 FileDescriptor Dialing::make_socket(const SocketAddress& to) {
@@ -229,7 +223,7 @@ void Dialing::on_attempt(Attempt& attempt) noexcept {
   try {
     give_up_attempt(attempt, {err, std::system_category()}, "connect");
   } catch (const std::bad_alloc&) {
-    fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
+    fail_without_memory();
   }
 }
 
@@ -252,6 +246,7 @@ void Dialing::connected(FileDescriptor fd, const SocketAddress& to, Interest wat
     try {
       failure_ = error(std::make_error_code(std::errc::connection_refused), "connect");
     } catch (const std::bad_alloc&) {
+      return fail_without_memory();
     }
     return try_next({});
   }
@@ -268,36 +263,39 @@ void Dialing::connected(FileDescriptor fd, const SocketAddress& to, Interest wat
 }
 
 void Dialing::time_out(TimePoint) noexcept try {
-  if (failure_ && dialer_.loop_.shutting_down()) return fail(std::exchange(failure_, {}));
-  const auto code = std::make_error_code(std::errc::timed_out);
-  std::string_view what = "connect";
-  if (addresses_.empty()) what = "resolve";
-  fail(error(code, what));
+  fail(error(std::make_error_code(std::errc::timed_out), addresses_.empty() ? "resolve" : "connect"));
 } catch (const std::bad_alloc&) {
   fail(Error(std::make_error_code(std::errc::timed_out), "timed out"));
 }
 
-// It leaves the list. What is ready in this turn may still point at its attempts.
+// Ready events of this turn may still point at its attempts.
 void Dialing::end_soon() noexcept {
   TimerWheel& timers = dialer_.loop_.timers();
   timers.disarm(timeout_timer_);
   timers.disarm(next_timer_);
+  timers.disarm(cancel_timer_);
   dialer_.active_.remove(*this);
-  dialer_.over_.add(*this);
+  dialer_.ended_.add(*this);
   timers.arm(end_timer_, Timer::Clock::now());
 }
 
 void Dialing::leave(TimePoint) noexcept {
   dialer_.loop_.timers().disarm(end_timer_);
-  dialer_.over_.remove(*this);
+  dialer_.ended_.remove(*this);
   release();
 }
 
 void Dialing::fail(Error err) noexcept {
-  if (is_over()) return;
+  if (has_ended()) return;
   close_attempts();
   end_soon();
   std::exchange(stream_, {})->end_unopened(err);
+}
+
+void Dialing::cancel(TimePoint) noexcept { fail(canceled()); }
+
+void Dialing::fail_without_memory() noexcept {
+  fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"));
 }
 
 void Dialing::close_attempts() noexcept {

@@ -36,10 +36,10 @@ class Dialing final : public NameAsker, private Opening {
           Error problem);
   ~Dialing() override;
 
-  /// The server shuts down.
-  void cancel() noexcept { fail(canceled()); }
+  /// Ends the dial: somebody has closed the connection, or the server shuts down.
+  void cancel(TimePoint now = {}) noexcept;
   void sweep() noexcept { stream_->sweep(); }
-  /// It is over, and no longer needed.
+  /// Frees it. The dial has ended, and no ready event points at its attempts any more.
   void leave(TimePoint now = {}) noexcept;
 
  private:
@@ -53,7 +53,7 @@ class Dialing final : public NameAsker, private Opening {
   void on_request() noexcept override { EVIO_ASSERT(false); }
   void on_flush() noexcept override { EVIO_ASSERT(false); }
   void on_discard() noexcept override;
-  void on_cancel() noexcept override { fail(canceled()); }
+  void on_cancel() noexcept override { cancel(); }
 
   void begin();
   void look_up();
@@ -67,13 +67,14 @@ class Dialing final : public NameAsker, private Opening {
   void time_out(TimePoint now) noexcept;
   void end_soon() noexcept;
   void fail(Error err) noexcept;
+  void fail_without_memory() noexcept;
   void close_attempts() noexcept;
   Error canceled() const noexcept;
   Error error(std::error_code code, std::string_view call) const;
-  bool is_over() const noexcept { return !stream_; }
+  bool has_ended() const noexcept { return !stream_; }
 
   Dialer& dialer_;
-  RefPtr<Stream> stream_;  // until it is over
+  RefPtr<Stream> stream_;  // null once the dial has ended
   const AddressSpec spec_;
   const Dial how_;
   const TimePoint deadline_;
@@ -86,6 +87,7 @@ class Dialing final : public NameAsker, private Opening {
   ListHook<Dialing> hook_;
   MemberTimer<&Dialing::time_out> timeout_timer_{*this};
   MemberTimer<&Dialing::try_next> next_timer_{*this};
+  MemberTimer<&Dialing::cancel> cancel_timer_{*this};
   MemberTimer<&Dialing::leave> end_timer_{*this};
 };
 

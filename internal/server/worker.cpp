@@ -17,7 +17,7 @@ Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, 
       loop_(index, std::move(poller), server.stop_flag(), server.figures[static_cast<std::size_t>(index)]),
       streams_(loop_, events, server),
       tasks_(loop_, server, events.slow_callback),
-      dialer_(loop_, streams_, server) {}
+      dialer_(loop_, server) {}
 
 // Of a loop that never ran, what was posted ends here.
 Worker::~Worker() {

@@ -1,5 +1,6 @@
 // Guarantee 24: a connected socket that a program has, or has detached, joins a server.
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -74,6 +75,23 @@ TEST_P(AdoptTest, TakesBackWhatWasDetached) {
   ASSERT_TRUE(eventually([&] { return server.handle().stats().accepted == 2; }));
   ASSERT_TRUE(client.send_all("x"));
   EXPECT_EQ(client.receive(7), "adopted");
+}
+
+// As of a socket that was accepted.
+TEST_P(AdoptTest, UrgentDataComesInItsPlace) {
+  Events handlers = events();
+  handlers.data = echo;
+  TestServer server(handlers, address());
+  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::listen(listener.get(), 1), 0);  // at a port that the kernel chooses (ip(7))
+  sockaddr_in at{};
+  socklen_t size = sizeof(at);
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
+  Client client(UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+  ASSERT_EQ(::connect(client.fd(), reinterpret_cast<sockaddr*>(&at), size), 0);
+  server.handle().adopt(DetachedConn(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+  ASSERT_EQ(::send(client.fd(), "ab", 2, MSG_OOB), 2);
+  EXPECT_EQ(client.receive(2), "ab");
 }
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }

@@ -28,12 +28,12 @@ UniqueFd bound_socket(int& port) {
 ClosedPort::ClosedPort() : socket_(bound_socket(port_)) {}
 
 // The kernel takes one connection more than the backlog, and drops the first packet of the next one.
-SilentPort::SilentPort() : listener_(bound_socket(port_)) {
-  EXPECT_EQ(::listen(listener_.get(), 0), 0);
+SilentPort::SilentPort() {
+  EXPECT_EQ(::listen(socket(), 0), 0);
   sockaddr_in at{};
   at.sin_family = AF_INET;
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  at.sin_port = htons(static_cast<std::uint16_t>(port_));
+  at.sin_port = htons(static_cast<std::uint16_t>(port()));
   for (;;) {
     UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     ::connect(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof(at));

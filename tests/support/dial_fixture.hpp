@@ -77,20 +77,6 @@ class DialTest : public ModeTest {
   std::unique_ptr<TestServer> server_;
 };
 
-/// A TCP port of 127.0.0.1 at which a connection attempt gets no answer: its backlog is full. Thread-safety: one
-/// thread.
-class SilentPort {
- public:
-  SilentPort();
-  int port() const noexcept { return port_; }
-  std::string address() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
-
- private:
-  int port_ = 0;
-  UniqueFd listener_;
-  std::vector<UniqueFd> waiting_;
-};
-
 /// A TCP port of 127.0.0.1 that is taken, and at which nobody listens. Thread-safety: one thread.
 class ClosedPort {
  public:
@@ -98,9 +84,22 @@ class ClosedPort {
   int port() const noexcept { return port_; }
   std::string address() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
 
+ protected:
+  int socket() const noexcept { return socket_.get(); }
+
  private:
   int port_ = 0;
   UniqueFd socket_;
+};
+
+/// One at which a connection attempt gets no answer: somebody listens, and its backlog is full. Thread-safety: one
+/// thread.
+class SilentPort : public ClosedPort {
+ public:
+  SilentPort();
+
+ private:
+  std::vector<UniqueFd> waiting_;
 };
 
 }  // namespace evio::test
