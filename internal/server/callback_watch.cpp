@@ -1,6 +1,5 @@
 #include "internal/server/callback_watch.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <string>
@@ -33,7 +32,7 @@ struct Watch {
   void around(std::function<Result(Args...)>& callback, const char* name) const {
     if (!callback) return;
     callback = [inner = std::move(callback), name, *this](Args... args) -> Result {
-      const int loop = std::max(0, server.loop_here());  // `unreachable` may come after its loop
+      const int loop = server.loop_here();
       const CallTimer timer(server, loop, name, most, [&] { return words_for(loop, args...); });
       return inner(std::forward<Args>(args)...);
     };

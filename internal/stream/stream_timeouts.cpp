@@ -198,8 +198,7 @@ void Stream::fail_timed_out(std::string_view which) noexcept try {
   if (!std::exchange(timed_out_, true)) host_.figures_.timed_out.add(1);
   if (has_failed()) return;
   const auto code = std::make_error_code(std::errc::timed_out);
-  fail(Error(code, remote_.network() + ' ' + local_.to_string() + "->" + remote_.to_string() + ": " +
-                       std::string(which) + ": " + code.message()));
+  fail(Error(code, describe() + ": " + std::string(which) + ": " + code.message()));
 } catch (const std::bad_alloc&) {
   set_failure(Error(std::make_error_code(std::errc::timed_out), {}));
 }
