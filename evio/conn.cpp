@@ -48,6 +48,7 @@ bool Conn::expires_after(std::chrono::nanoseconds delay) const {
 }
 std::size_t Conn::pending() const noexcept { return endpoint_ == nullptr ? 0 : endpoint_->pending_bytes(); }
 int Conn::native_handle() const noexcept { return endpoint_ == nullptr ? -1 : endpoint_->native_handle(); }
+const TlsInfo* Conn::tls() const noexcept { return endpoint_ == nullptr ? nullptr : endpoint_->tls(); }
 Server Conn::server() const {
   return endpoint_ == nullptr ? Server() : internal::ServerAccess::handle(endpoint_->server());
 }

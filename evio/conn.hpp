@@ -26,14 +26,15 @@ class EndpointAccess;
 }  // namespace internal
 
 class Server;
+struct TlsInfo;
 
 /// A small handle to one connection. Copy it freely and keep it as long as you like, even in the connection's own
 /// context: it keeps no descriptor open. A default-constructed Conn refers to no connection and behaves as if closed.
 ///
 /// Thread-safety: all methods may be used from any thread at any time, even after serve() has returned, except that the
-/// context and native_handle() belong to the loop: use them only in this connection's callbacks. None of them runs a
-/// callback inline, so the caller may hold locks. What one thread asks of a connection happens in the order in which it
-/// asks. Methods that return bool return false, and do nothing, if the connection has closed, or if this is a
+/// context, native_handle() and tls() belong to the loop: use them only in this connection's callbacks. None of them
+/// runs a callback inline, so the caller may hold locks. What one thread asks of a connection happens in the order in
+/// which it asks. Methods that return bool return false, and do nothing, if the connection has closed, or if this is a
 /// datagram's Conn and does not say otherwise.
 class Conn {
  public:
@@ -147,6 +148,9 @@ class Conn {
   /// The connection's descriptor, for getsockopt(2) and setsockopt(2), in its own callbacks from `opened` to `closed`;
   /// -1 elsewhere.
   int native_handle() const noexcept;
+  /// What TLS has agreed on, in the connection's own callbacks from `opened` to `closed`; nullptr elsewhere, and for a
+  /// connection without TLS. Lives until `closed` returns.
+  const TlsInfo* tls() const noexcept;
 
   /// The same connection.
   friend bool operator==(const Conn& a, const Conn& b) noexcept { return a.endpoint_ == b.endpoint_; }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <string_view>
 
 #include "evio/addr.hpp"
 #include "evio/bytes.hpp"
@@ -11,6 +12,7 @@
 #include "evio/error.hpp"
 #include "evio/output.hpp"
 #include "evio/server.hpp"
+#include "evio/tls.hpp"
 
 namespace evio {
 
@@ -123,6 +125,9 @@ struct Events {
   /// acknowledging some. Then it is aborted: `closed` gets std::errc::timed_out, or the error that it closes with
   /// anyway. Options::write_timeout counts instead if it is shorter. 0 or less means for ever.
   std::chrono::nanoseconds close_timeout = std::chrono::seconds(60);
+  /// How long an accepted connection may take until `opened`, where that needs something of the peer: a TLS handshake,
+  /// a PROXY header. Then it is reset, with a notice. 0 or less means for ever.
+  std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);
   /// If greater than 0, a callback that takes longer is told of by `notice`, and so is a function passed to post() or
   /// post_after(). Not `serving`, which runs before the loops do, and `notice` itself.
   std::chrono::nanoseconds slow_callback{0};
@@ -137,6 +142,10 @@ struct Events {
   /// listener's place in Server::addrs(), `remote` the peer. False resets the connection, and no other callback is
   /// called for it. Do not block here: this delays every connection behind it.
   std::function<bool(int addr_index, const Addr& remote)> accepting = nullptr;
+  /// Called once for each TLS handshake of an accepted connection, before any other callback, on any loop's thread:
+  /// returns the certificate and the rules for it. `server_name` is what the client asks for (RFC 6066), in lower case;
+  /// empty if it asks for nothing. A context that refers to nothing refuses the client.
+  std::function<TlsContext(int addr_index, std::string_view server_name)> tls = nullptr;
   /// Called on the connection's loop when a time has passed: see Options::idle_timeout, Options::write_timeout and
   /// Conn::expires_after(). Action::None restarts an idle or write timeout; a deadline does not repeat. Action::Close
   /// closes the connection, but aborts it after Timeout::Write: then `closed` gets std::errc::timed_out. If this is not

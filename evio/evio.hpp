@@ -22,6 +22,7 @@
 #include "evio/server.hpp"
 #include "evio/stats.hpp"
 #include "evio/timer.hpp"
+#include "evio/tls.hpp"
 #include "evio/version.hpp"
 
 /// An event-loop server library.

@@ -37,6 +37,8 @@ class Endpoint : public NoteTarget {
   virtual std::size_t pending_bytes() const { return 0; }
   /// In its own callbacks; -1 elsewhere.
   virtual int native_handle() const { return -1; }
+  /// The same; nullptr elsewhere.
+  virtual const TlsInfo* tls() const { return nullptr; }
 
   /// By this program, rather than accepted or adopted.
   virtual bool dialed() const noexcept { return false; }
