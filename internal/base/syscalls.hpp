@@ -61,6 +61,10 @@ inline ssize_t read(int fd, void* to, std::size_t size) {
 inline ssize_t write(int fd, const void* from, std::size_t size) {
   return retried([&] { return ::write(fd, from, size); });
 }
+// recv(2) with MSG_PEEK: what it reads stays at the socket.
+inline ssize_t peek(int fd, void* to, std::size_t size) {
+  return retried([&] { return ::recv(fd, to, size, MSG_PEEK); });
+}
 // Not retried, for the fast path of a loop, which takes another way after EINTR: nothing has to outlive the call here.
 inline ssize_t read_once(int fd, void* to, std::size_t size) { return ::read(fd, to, size); }
 inline ssize_t send_once(int fd, const void* from, std::size_t size, int flags) {

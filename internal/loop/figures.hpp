@@ -33,6 +33,9 @@ struct alignas(64) Figures {
   Count timed_out;
   Count datagrams_read;
   Counter<std::size_t> pending;
+  Count handshakes;
+  Count handshakes_resumed;
+  Count handshakes_failed;
 
   // Any thread counts these. relaxed: only the number counts.
   alignas(64) std::atomic<std::uint64_t> refused_sends{0};
@@ -82,6 +85,9 @@ inline void Figures::add_to(Stats& stats) const noexcept {
   stats.wake_ups += wake_ups.value();
   stats.notes += notes.value();
   stats.timers += timers.value();
+  stats.handshakes += handshakes.value();
+  stats.handshakes_resumed += handshakes_resumed.value();
+  stats.handshakes_failed += handshakes_failed.value();
   stats.pending += pending.value();
 }
 

@@ -13,13 +13,15 @@ struct Scheme {
   std::string_view name;
   Network network;
   AddressSpec::Family family;
+  bool tls = false;
 };
 
 constexpr Scheme kSchemes[] = {
-    {"tcp", Network::kTcp, AddressSpec::Family::kBoth},   {"tcp4", Network::kTcp, AddressSpec::Family::kV4},
-    {"tcp6", Network::kTcp, AddressSpec::Family::kV6},    {"udp", Network::kUdp, AddressSpec::Family::kBoth},
-    {"udp4", Network::kUdp, AddressSpec::Family::kV4},    {"udp6", Network::kUdp, AddressSpec::Family::kV6},
-    {"unix", Network::kUnix, AddressSpec::Family::kBoth},
+    {"tcp", Network::kTcp, AddressSpec::Family::kBoth},      {"tcp4", Network::kTcp, AddressSpec::Family::kV4},
+    {"tcp6", Network::kTcp, AddressSpec::Family::kV6},       {"udp", Network::kUdp, AddressSpec::Family::kBoth},
+    {"udp4", Network::kUdp, AddressSpec::Family::kV4},       {"udp6", Network::kUdp, AddressSpec::Family::kV6},
+    {"unix", Network::kUnix, AddressSpec::Family::kBoth},    {"tls", Network::kTcp, AddressSpec::Family::kBoth, true},
+    {"tls4", Network::kTcp, AddressSpec::Family::kV4, true}, {"tls6", Network::kTcp, AddressSpec::Family::kV6, true},
 };
 
 std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
@@ -28,9 +30,25 @@ Error invalid(const AddressSpec& spec, std::string_view what) {
   return address_error(spec, std::make_error_code(std::errc::invalid_argument), what);
 }
 
+Error parse_proxy(std::string_view versions, AddressSpec& spec) {
+  if (spec.network == Network::kUdp) return invalid(spec, "proxy is not for udp sockets");
+  if (versions == "v1") {
+    spec.proxy = ProxyVersions::kV1;
+  } else if (versions == "v2") {
+    spec.proxy = ProxyVersions::kV2;
+  } else if (versions == "any") {
+    spec.proxy = ProxyVersions::kAny;
+  } else {
+    return invalid(spec, "bad proxy " + quoted(versions) + ": v1, v2 or any is needed");
+  }
+  return {};
+}
+
 Error parse_option(std::string_view option, AddressSpec& spec) {
   const std::size_t equals = option.find('=');
   const std::string_view name = option.substr(0, equals);
+  if (name == "proxy" && equals != std::string_view::npos) return parse_proxy(option.substr(equals + 1), spec);
+  if (name == "proxy") return invalid(spec, "option \"proxy\" has no value");
   if (name != "reuseport") return invalid(spec, "unknown option " + quoted(name));
   if (equals == std::string_view::npos) return invalid(spec, "option \"reuseport\" has no value");
   const std::string_view value = option.substr(equals + 1);
@@ -134,6 +152,7 @@ bool find_scheme(std::string_view name, AddressSpec& spec) {
     spec.network = known.network;
     spec.family = known.family;
     spec.portable = portable;
+    spec.tls = known.tls;
     return true;
   }
   return false;

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "evio/error.hpp"
+#include "internal/net/proxy_header.hpp"
 #include "internal/net/socket_address.hpp"
 
 namespace evio::internal {
@@ -22,6 +24,8 @@ struct AddressSpec {
   std::string path;  // unix
   bool reuse_port = false;
   bool portable = false;  // a scheme that ends in -net
+  bool tls = false;
+  std::optional<ProxyVersions> proxy = {};
 };
 
 /// Reads an address to listen on; an error names it, what is wrong with it and what was probably meant, and leaves

@@ -51,6 +51,8 @@ Error ask_for_local_address(const AddressSpec& spec, int fd, int family) {
 Error Listener::open(const AddressSpec& spec, int loops) {
   network_ = spec.network;
   reuse_port_ = spec.reuse_port;
+  tls_ = spec.tls;
+  proxy_ = spec.proxy;
   return network_ == Network::kUnix ? open_unix(spec) : open_internet(spec, loops);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -37,6 +38,8 @@ class Listener {
   const Addr& addr() const noexcept { return sockets_.front().addr; }
   std::vector<Socket>& sockets() noexcept { return sockets_; }
   bool reuse_port() const noexcept { return reuse_port_; }
+  bool tls() const noexcept { return tls_; }
+  std::optional<ProxyVersions> proxy() const noexcept { return proxy_; }
 
  private:
   Error open_unix(const AddressSpec& spec);
@@ -49,6 +52,8 @@ class Listener {
 
   Network network_ = Network::kTcp;
   bool reuse_port_ = false;
+  bool tls_ = false;
+  std::optional<ProxyVersions> proxy_;
   bool v6_only_ = false;
   std::vector<Socket> sockets_;
   SocketFile file_;  // destroyed before the sockets: see there

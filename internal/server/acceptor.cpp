@@ -42,6 +42,7 @@ Acceptor::Acceptor(const Listener& listener, const Listener::Socket& socket, int
       network_(listener.network()),
       is_wildcard_(socket.is_wildcard),
       kernel_balanced_(listener.reuse_port()),
+      handshake_{listener.tls(), listener.proxy()},
       screens_(events.accepting || server.peer_limit().is_set()),
       home_(home),
       queue_(*home.loop().queue()),
@@ -104,7 +105,7 @@ Accepted Acceptor::place(FileDescriptor fd, const SocketAddress& peer) {
 
 // False when the connection is refused, and reset. One that is admitted counts for its peer.
 bool Acceptor::admit(FileDescriptor& fd, const Addr& remote) {
-  if (!server_.peer_limit().add(remote)) {
+  if (!handshake_.proxy && !server_.peer_limit().add(remote)) {
     reject(std::move(fd), remote, "its address has as many connections as max_per_ip allows");
     return false;
   }
@@ -115,7 +116,8 @@ bool Acceptor::admit(FileDescriptor& fd, const Addr& remote) {
     server_.fail();
     why = "accepting has thrown an exception";
   }
-  server_.peer_limit().remove(remote);  // before the peer can see the end: it may come back at once
+  if (!handshake_.proxy)
+    server_.peer_limit().remove(remote);  // before the peer can see the end: it may come back at once
   reject(std::move(fd), remote, why);
   return false;
 }
@@ -147,9 +149,9 @@ void Acceptor::tell_of_failure(int err) noexcept try {
 Accepted Acceptor::hand_over(FileDescriptor fd, const Addr& local, const Addr& remote) {
   const int target = server_.balancer().choose(queue_.loop_index(), kernel_balanced_, random_number(), remote);
   try {
-    StreamHost& host = workers_[static_cast<std::size_t>(target)]->streams();
-    RefPtr<NoteTarget> stream(new Stream(std::move(fd), server_.next_ids(1), host, addr_index_, local, remote));
-    if (host.queue()->post({Note::Kind::kAdopt, std::move(stream)})) return Accepted::kOne;
+    Worker& worker = *workers_[static_cast<std::size_t>(target)];
+    RefPtr<NoteTarget> stream = make_stream(std::move(fd), worker, local, remote);
+    if (worker.loop().queue()->post({Note::Kind::kAdopt, std::move(stream)})) return Accepted::kOne;
     if (!server_.shutting_down()) throw std::bad_alloc();
   } catch (const std::bad_alloc&) {
     withdraw(target, remote);
@@ -159,10 +161,22 @@ Accepted Acceptor::hand_over(FileDescriptor fd, const Addr& local, const Addr& r
   return Accepted::kPassedOver;
 }
 
+// With a PROXY header it has no addresses, and counts for no peer, until that was read.
+RefPtr<NoteTarget> Acceptor::make_stream(FileDescriptor fd, Worker& worker, const Addr& local, const Addr& remote) {
+  const bool later = handshake_.proxy.has_value();
+  RefPtr<Stream> stream(new Stream(std::move(fd), server_.next_ids(1), worker.streams(), addr_index_,
+                                   later ? Addr() : local, later ? Addr() : remote));
+  if (handshake_.any()) {
+    stream->open_later(OpeningPtr(new Handshake(worker.handshakes(), *stream, handshake_, addr_index_, local, remote)),
+                       network_ == Network::kUnix);
+  }
+  return RefPtr<NoteTarget>(stream.detach());
+}
+
 // What was counted for a connection counts no more.
 void Acceptor::withdraw(int loop, const Addr& remote) noexcept {
   server_.balancer().on_closed(loop);
-  server_.peer_limit().remove(remote);
+  if (!handshake_.proxy) server_.peer_limit().remove(remote);
 }
 
 void Acceptor::rest() noexcept {

@@ -11,6 +11,7 @@
 #include "internal/net/listener.hpp"
 #include "internal/poll/poller.hpp"
 #include "internal/server/connection_limit.hpp"
+#include "internal/server/handshake.hpp"
 #include "internal/server/server_state.hpp"
 
 namespace evio::internal {
@@ -52,6 +53,7 @@ class Acceptor final : public Pollable, private ConnectionLimit::Waiter {
   void reject(FileDescriptor fd, const Addr& remote, std::string_view why) noexcept;
   void tell_of_failure(int err) noexcept;
   Accepted hand_over(FileDescriptor fd, const Addr& local, const Addr& remote);
+  RefPtr<NoteTarget> make_stream(FileDescriptor fd, Worker& worker, const Addr& local, const Addr& remote);
   void withdraw(int loop, const Addr& remote) noexcept;
 
   void rest() noexcept;
@@ -64,7 +66,8 @@ class Acceptor final : public Pollable, private ConnectionLimit::Waiter {
   const Network network_;
   const bool is_wildcard_;      // a connection's own address differs from bound_
   const bool kernel_balanced_;  // by reuseport: the kernel has chosen the loop
-  const bool screens_;          // some connections are refused
+  const HandshakeRules handshake_;
+  const bool screens_;  // some connections are refused
   Worker& home_;
   NoteQueue& queue_;  // of its loop
   const Workers& workers_;

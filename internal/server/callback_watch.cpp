@@ -43,6 +43,7 @@ struct Watch {
   static std::string words_for(int loop, const Args&...) {
     return "loop " + std::to_string(loop);
   }
+  static std::string words_for(int, int, std::string_view server_name) { return '"' + std::string(server_name) + '"'; }
   static std::string words_for(int, int, const Addr& remote) { return remote.network() + ' ' + remote.to_string(); }
 };
 
@@ -64,6 +65,7 @@ void watch_callbacks(Events& events, ServerState& server) {
   watch.around(events.tick, "tick");
   watch.around(events.stopping, "stopping");
   watch.around(events.accepting, "accepting");
+  watch.around(events.tls, "tls");
 }
 
 }  // namespace evio::internal

@@ -86,6 +86,8 @@ Conn Dialer::dial(ServerState& server, std::string_view addr, Dial how, std::uni
   Error problem = parse_peer_address(addr, spec);
   if (!problem && spec.network == Network::kUdp)
     problem = address_error(spec, std::make_error_code(std::errc::operation_not_supported), "udp cannot be dialed");
+  if (!problem && spec.tls && !how.tls)
+    problem = address_error(spec, std::make_error_code(std::errc::invalid_argument), "Dial::tls refers to no context");
   const int loops = static_cast<int>(server.queues.size());
   if (!problem && (how.loop < -1 || how.loop >= loops)) {
     problem = address_error(spec, std::make_error_code(std::errc::invalid_argument),

@@ -13,13 +13,15 @@
 namespace evio::internal {
 
 class Dialing;
+class Handshakes;
 class ServerState;
 
 /// The connections of one loop that do not come from a listener: those that are being dialed, and adopted ones.
 /// Thread-safety: the static functions any thread, even after the loop has ended; the rest its loop's.
 class Dialer {
  public:
-  Dialer(Loop& loop, ServerState& server) : loop_(loop), server_(server) {}
+  Dialer(Loop& loop, ServerState& server, Handshakes& handshakes)
+      : loop_(loop), server_(server), handshakes_(handshakes) {}
   ~Dialer();
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
@@ -39,6 +41,7 @@ class Dialer {
 
   Loop& loop_;
   ServerState& server_;
+  Handshakes& handshakes_;
   IntrusiveList<Dialing> active_;
   IntrusiveList<Dialing> ended_;  // until the end of the turn
 };

@@ -8,6 +8,7 @@
 #include "internal/loop/timed_task.hpp"
 #include "internal/net/resolver.hpp"
 #include "internal/server/dialer.hpp"
+#include "internal/server/handshake.hpp"
 #include "internal/server/server_state.hpp"
 
 namespace evio::internal {
@@ -251,19 +252,46 @@ void Dialing::connected(FileDescriptor fd, const SocketAddress& to, Interest wat
     return try_next({});
   }
   close_attempts();
-  end_soon();
   Stream& stream = *stream_;
   try {
     stream.set_addresses(knows_own ? own.to_addr(spec_.network) : Addr(), to.to_addr(spec_.network));
   } catch (const std::bad_alloc&) {
     // They stay as they were.
   }
+  stream.set_socket(std::move(fd), watched);
+  if (spec_.tls) return shake_hands();
+  on_handshake_done();
+  stream.open();
+}
+
+void Dialing::shake_hands() noexcept try {
+  dialer_.loop_.timers().disarm(next_timer_);
+  shakes_hands_ = true;
+  const auto& context = TlsAccess::state(how_.tls);
+  std::string host = !how_.server_name.empty() ? how_.server_name : spec_.host.empty() ? "localhost" : spec_.host;
+  auto session = context->connect(context, std::move(host));
+  auto* const handshake = new Handshake(dialer_.handshakes_, *stream_, std::move(session), *this);
+  stream_->open_later(OpeningPtr(handshake), false);
+  handshake->on_ready();  // it speaks first
+} catch (const std::bad_alloc&) {
+  fail_without_memory();
+}
+
+void Dialing::on_handshake_done() noexcept {
+  end_soon();
   stream_ = {};
-  stream.open(std::move(fd), watched);
+}
+
+void Dialing::on_handshake_failed(const Error& err) noexcept try {
+  fail(address_error(spec_, err.code(), "handshake: " + err.message()));
+} catch (const std::bad_alloc&) {
+  fail(Error(err.code(), {}));
 }
 
 void Dialing::time_out(TimePoint) noexcept try {
-  fail(error(std::make_error_code(std::errc::timed_out), addresses_.empty() ? "resolve" : "connect"));
+  fail(error(std::make_error_code(std::errc::timed_out), shakes_hands_        ? "handshake"
+                                                         : addresses_.empty() ? "resolve"
+                                                                              : "connect"));
 } catch (const std::bad_alloc&) {
   fail(Error(std::make_error_code(std::errc::timed_out), "timed out"));
 }

@@ -41,6 +41,9 @@ class Dialing final : public NameAsker, private Opening {
   void sweep() noexcept { stream_->sweep(); }
   /// Frees it. The dial has ended, and no ready event points at its attempts any more.
   void leave(TimePoint now = {}) noexcept;
+  /// Its connection is to be opened: nothing of the dial is needed any more.
+  void on_handshake_done() noexcept;
+  void on_handshake_failed(const Error& err) noexcept;
 
  private:
   template <class T, class N>
@@ -64,6 +67,7 @@ class Dialing final : public NameAsker, private Opening {
   void on_attempt(Attempt& attempt) noexcept;
   void give_up_attempt(Attempt& attempt, std::error_code code, std::string_view call);
   void connected(FileDescriptor fd, const SocketAddress& to, Interest watched) noexcept;
+  void shake_hands() noexcept;
   void time_out(TimePoint now) noexcept;
   void end_soon() noexcept;
   void fail(Error err) noexcept;
@@ -83,6 +87,7 @@ class Dialing final : public NameAsker, private Opening {
   std::size_t next_ = 0;  // of them
   std::vector<std::unique_ptr<Attempt>> attempts_;
   SocketAddress local_;                 // to connect from, if how_ names one
+  bool shakes_hands_ = false;           // it is connected
   std::chrono::milliseconds pause_{0};  // before a full backlog is tried again
   ListHook<Dialing> hook_;
   MemberTimer<&Dialing::time_out> timeout_timer_{*this};

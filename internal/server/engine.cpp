@@ -66,6 +66,8 @@ Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable)
   std::vector<AddressSpec> specs(addrs.size());
   for (std::size_t i = 0; i != addrs.size(); ++i) {
     if (auto err = parse_address(addrs[i], specs[i])) return err;
+    if (specs[i].tls && !events_.tls)
+      return address_error(specs[i], std::make_error_code(std::errc::invalid_argument), "Events::tls is not set");
     portable = portable || specs[i].portable;
   }
   if (auto err = listeners_.open(specs, num_loops_)) return err;

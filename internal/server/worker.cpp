@@ -17,7 +17,8 @@ Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, 
       loop_(index, std::move(poller), server.stop_flag(), server.figures[static_cast<std::size_t>(index)]),
       streams_(loop_, events, server),
       tasks_(loop_, server, events.slow_callback),
-      dialer_(loop_, server) {}
+      handshakes_(loop_, server, events),
+      dialer_(loop_, server, handshakes_) {}
 
 // Of a loop that never ran, what was posted ends here.
 Worker::~Worker() {
@@ -80,6 +81,7 @@ void Worker::on_shutdown() noexcept {
   for (const auto& acceptor : acceptors_) acceptor->stop();
   listeners_.leave();
   for (const auto& receiver : receivers_) receiver->begin_shutdown();
+  handshakes_.end();
   dialer_.cancel();
   const nanoseconds drain = std::max(nanoseconds(0), events_.drain_timeout);
   const auto now = Timer::Clock::now();

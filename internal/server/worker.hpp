@@ -9,6 +9,7 @@
 #include "internal/net/listener_set.hpp"
 #include "internal/server/acceptor.hpp"
 #include "internal/server/dialer.hpp"
+#include "internal/server/handshake.hpp"
 #include "internal/server/loop_tasks.hpp"
 #include "internal/server/server_state.hpp"
 #include "internal/stream/stream_host.hpp"
@@ -28,6 +29,7 @@ class Worker final : public LoopHandler {
   StreamHost& streams() noexcept { return streams_; }
   LoopTasks& tasks() noexcept { return tasks_; }
   Dialer& dialer() noexcept { return dialer_; }
+  Handshakes& handshakes() noexcept { return handshakes_; }
 
   /// Accepts at a listening socket, which stays the listener's.
   std::error_code listen(const Listener& listener, const Listener::Socket& socket, int addr_index,
@@ -58,6 +60,7 @@ class Worker final : public LoopHandler {
   Loop loop_;
   StreamHost streams_;
   LoopTasks tasks_;
+  Handshakes handshakes_;
   Dialer dialer_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::unique_ptr<DatagramReceiver>> receivers_;

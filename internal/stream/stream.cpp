@@ -11,7 +11,8 @@ namespace evio::internal {
 Stream::Stream(FileDescriptor fd, std::uint64_t id, StreamHost& host, int addr_index, const Addr& local,
                const Addr& remote)
     : Endpoint(id, host.queue(), addr_index), transport_(std::move(fd)), host_(host), local_(local), remote_(remote) {
-  if (host.announces()) state_.output = kAnnounced;
+  unix_ = remote.port() == 0;  // a unix socket has no port
+  if (host.announces()) state_.output = kIndirect;
 }
 
 // The heart: one state after the other, until the connection waits.
@@ -38,7 +39,7 @@ Stream::Step Stream::run_one(Step step) {
       return action();
     case Step::kRead:
       note_progress();
-      return read(host_);
+      return tls_ ? decrypt() : read(host_);
     case Step::kWake:
       return call([this] { return host_.call_data(handle(), {}); });
     case Step::kFunction:
@@ -91,6 +92,7 @@ void Stream::on_adopt(RefPtr<NoteTarget> self) noexcept {
   // Closed without a word: `opened` was never called for it.
   if (host_.loop_.shutting_down()) return host_.server_.on_closed(*this);
   self.detach();  // the loop's reference, until it is released at the end of a turn
+  if (extras_ != nullptr) return extras_->opening->on_adopt();
   run(Step::kOpened);
 }
 
@@ -152,7 +154,7 @@ Stream::Step Stream::write_pending(bool& progressed) {
   while (!output.empty() && left != 0) {
     OutputQueue::Batch batch;
     output.gather(batch);
-    const ssize_t n = transport_.write(host_.figures_, batch.span());
+    const ssize_t n = write_parts(batch.span());
     if (n < 0 && !sys::would_block(errno)) return write_failed(errno);
     const std::size_t written = n < 0 ? 0 : static_cast<std::size_t>(n);
     output.remove(written);
@@ -199,8 +201,7 @@ Stream::Step Stream::salvage() {
   int left = transport_.unread();
   while (left > 0 && !is_closing() && !host_.loop_.shutting_down()) {
     const std::span<char> room = host_.input_.room();
-    const ssize_t n =
-        transport_.read(host_.figures_, room.first(std::min(room.size(), static_cast<std::size_t>(left))));
+    const ssize_t n = read_left(room, static_cast<std::size_t>(left));
     if (n <= 0) break;
     left -= static_cast<int>(n);
     try {
@@ -213,6 +214,14 @@ Stream::Step Stream::salvage() {
   }
   host_.current_ = nullptr;
   return Step::kClose;
+}
+
+// Of `left` bytes at the socket.
+ssize_t Stream::read_left(std::span<char> room, std::size_t left) noexcept {
+  if (!tls_) return transport_.read(host_.figures_, room.first(std::min(room.size(), left)));
+  const ssize_t n = extras_->tls->read(transport_.fd(), room);
+  if (n > 0) host_.figures_.count_read(static_cast<std::size_t>(n));
+  return n;
 }
 
 StreamExtras& Stream::extras() {

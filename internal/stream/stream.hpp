@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +19,7 @@
 #include "internal/stream/pending_bytes.hpp"
 #include "internal/stream/requests.hpp"
 #include "internal/stream/stream_extras.hpp"
+#include "internal/stream/stream_state.hpp"
 #include "internal/stream/stream_timeouts.hpp"
 #include "internal/stream/transport.hpp"
 
@@ -35,7 +35,8 @@ class StreamHost;
 /// Thread-safety: what the first group of functions says any thread; the rest its loop's thread.
 class Stream final : public Pollable,
                      public Endpoint,
-                     public Recycled<Stream> {  // in this order: on_ready() needs no adjustment
+                     public Recycled<Stream>,
+                     private StreamWords {  // in this order: on_ready() needs no adjustment
  public:
   using TimePoint = Timer::TimePoint;
 
@@ -46,7 +47,7 @@ class Stream final : public Pollable,
   Stream(std::uint64_t id, StreamHost& host, RefPtr<NoteQueue> queue, bool dialed);
   ~Stream() override;
 
-  // Any thread, but native_handle() only its callbacks: stream_requests.cpp, stream_functions.cpp.
+  // Any thread, but native_handle() and tls() only its callbacks: stream_requests.cpp, stream_functions.cpp.
   bool wake() override;
   bool send(Bytes bytes) override;
   bool send_copy(std::string_view bytes) override;
@@ -60,6 +61,7 @@ class Stream final : public Pollable,
   bool expires_after(std::chrono::nanoseconds delay) override;
   std::size_t pending_bytes() const override;
   int native_handle() const override;
+  const TlsInfo* tls() const override;
   Addr local() const override { return address(local_); }
   Addr remote() const override { return address(remote_); }
   bool dialed() const noexcept override { return dialed_; }
@@ -79,12 +81,21 @@ class Stream final : public Pollable,
   // Who opens it, before that, and once: stream_opening.cpp.
   /// Tells of it when it is closed or aborted before it is opened. False if it was already.
   bool set_opening(Opening& opening) noexcept;
+  /// Before it is posted to its loop: it is not to be opened before that says so. Throws std::bad_alloc.
+  void open_later(OpeningPtr opening, bool is_unix);
   /// Where it is being connected to.
   void set_addresses(const Addr& local, const Addr& remote) noexcept;
   /// Its socket, which is watched for `watched`, and calls the pollable that it is registered with.
-  void open(FileDescriptor fd, Interest watched) noexcept;
+  void set_socket(FileDescriptor fd, Interest watched) noexcept;
+  /// It has its socket; what was read from it belongs to that session, if there is one.
+  void open(std::unique_ptr<TlsSession> tls = nullptr) noexcept;
   /// The same of a socket that was adopted; while the server shuts down that ends without a word.
   void open_adopted(FileDescriptor fd) noexcept;
+  /// Its socket's.
+  std::error_code watch(Interest interest) noexcept;
+  int fd() const noexcept { return transport_.fd(); }
+  /// It was accepted, and is not to be opened. What the peer is told, it has been told, unless it is reset.
+  void end_handshake(bool reset) noexcept;
   /// It is not to be opened.
   void end_unopened(const Error& err) noexcept;
 
@@ -105,41 +116,6 @@ class Stream final : public Pollable,
   void end_linger() noexcept;
 
  private:
-  /// In this order, and never back.
-  enum class Stage : std::uint8_t {
-    kAccepted,
-    kOpen,
-    kEnded,      // `closed` or `detached` is called
-    kLingering,  // its socket discards what arrives
-    kClosed,
-  };
-
-  enum class Abort : std::uint8_t { kNone, kAsked, kTooLate };
-
-  /// What to do next. accept and hand-over come before kOpened; kWait leaves the connection to its poller.
-  enum class Step : std::uint8_t {
-    kWait,
-    kReady,
-    kOpened,
-    kRead,
-    kWake,
-    kFunction,
-    kWrite,
-    kTry,
-    kCongested,
-    kDrained,
-    kEnded,
-    kAction,
-    kSalvage,
-    kIdleTimeout,
-    kWriteTimeout,
-    kDeadline,
-    kCloseTimeout,
-    kClose,
-    kDetach,
-    kLinger,
-  };
-
   // stream.cpp: the states
   void run(Step step) noexcept {
     if (step != Step::kWait) run_steps(step);
@@ -152,6 +128,7 @@ class Stream final : public Pollable,
   Step write_pending(bool& progressed);
   Step action();
   Step salvage();
+  ssize_t read_left(std::span<char> room, std::size_t left) noexcept;
   Step close_now();
   Step detach();
   Step reset();
@@ -166,9 +143,9 @@ class Stream final : public Pollable,
   Step transmit(StreamHost& host);
   /// What the connection does next, or waits for.
   Step next_step() {
-    if (only_reads()) [[likely]]
+    if (state_.only_reads()) [[likely]]
       return Step::kWait;
-    return only_reads_timed() ? Step::kWait : next_step_slow();
+    return state_.only_reads_timed() ? Step::kWait : next_step_slow();
   }
 
   // stream_slow.cpp: where it leaves that path
@@ -238,6 +215,7 @@ class Stream final : public Pollable,
   Error take_failure() noexcept;
   void unlink();
   bool end_by_abort() noexcept;
+  void begin_linger() noexcept;
   void end_extras() noexcept;
   void end_timeouts() noexcept;
   bool lingers() const noexcept;
@@ -246,6 +224,16 @@ class Stream final : public Pollable,
   void close_socket() noexcept;
   void unregister() noexcept;
   void release_to_loop() noexcept;
+
+  // stream_tls.cpp
+  bool has_unsent() const noexcept;
+  bool has_decrypted() const noexcept;
+  Step decrypt();
+  Error tls_error(std::string_view call, std::error_code code) const;
+  ssize_t write_parts(std::span<iovec> parts) noexcept;
+  void flush_tls() noexcept;
+  bool end_stream() noexcept;
+  void refuse_detach() noexcept;
 
   // stream_functions.cpp
   class Timed;
@@ -258,7 +246,7 @@ class Stream final : public Pollable,
     return addresses_known_.load(std::memory_order_acquire) ? address : changing_address(address);
   }
   Addr changing_address(const Addr& address) const;
-  bool is_unopened() const noexcept { return state_.stage == Stage::kAccepted; }
+  bool is_unopened() const noexcept { return state_.stage == Stage::kUnopened; }
   void hold_requests() noexcept;
   void cancel_opening() noexcept;
 
@@ -301,8 +289,7 @@ class Stream final : public Pollable,
   void apply(const Options& options);
   void enter(Stage stage) noexcept;
   bool is_open() const noexcept { return state_.stage == Stage::kOpen; }
-  // A unix socket has no port.
-  bool is_unix() const noexcept { return remote_.port() == 0; }
+  bool is_unix() const noexcept { return unix_; }
   bool is_closing() const noexcept { return requests_.closed(); }
   bool in_own_callback() const noexcept;
   bool has_pending() const noexcept { return (state_.output & kPending) != 0; }
@@ -325,32 +312,6 @@ class Stream final : public Pollable,
   static constexpr std::size_t kMuch = 32 * 1024;  // so many bytes at once keep its loop from others
   static constexpr int kAllRequests = std::numeric_limits<int>::max();
 
-  /// One comparison tells that a connection is open and watched for input, has no action to take and no output pending.
-  struct State {
-    Stage stage = Stage::kAccepted;
-    Interest interest = Interest::kNone;
-    std::uint8_t action = 0;  // an Action, and kBulk
-    std::uint8_t output = 0;  // what keeps it from being written at once: a combination of these
-  };
-  static constexpr std::uint8_t kPending = 1;    // there is an OutputQueue
-  static constexpr std::uint8_t kAnnounced = 2;  // there is a pre_write to call
-  static constexpr std::uint8_t kSent = 4;    // what is in sent_, then in requested_, leaves before a callback's output
-  static constexpr std::uint8_t kEnding = 8;  // close_write(): no output is added any more
-  static constexpr std::uint8_t kCongested = 16;  // `congested` was called, or would have been
-  static constexpr std::uint8_t kAborted = 32;    // abort(): it ends with this step
-  static constexpr std::uint8_t kTimed = 64;      // there is a write_timeout
-  static constexpr std::uint8_t kTimeouts = 128;  // timeouts_ exists
-  static constexpr std::uint8_t kBulk = 128;      // it has moved much in bulk_turn_: others that are ready come first
-  bool only_reads() const noexcept {
-    constexpr State kReading{Stage::kOpen, Interest::kRead, 0, 0};
-    return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
-  }
-
-  bool only_reads_timed() const noexcept {
-    constexpr State kReading{Stage::kOpen, Interest::kRead, 0, kTimeouts};
-    return std::bit_cast<std::uint32_t>(state_) == std::bit_cast<std::uint32_t>(kReading);
-  }
-
   State state_;
   bool reuses_input_ = false;
   bool final_wake_ = false;       // a wake from before request_end() still has its data call
@@ -367,6 +328,8 @@ class Stream final : public Pollable,
   bool peer_gone_ : 1 = false;    // its end of the stream, or an error, was read: there is nobody to linger for
   bool output_over_ : 1 = false;  // this side's end was sent
   bool closes_ : 1 = false;       // output is pending behind a close, and close_timeout runs
+  bool unix_ : 1 = false;
+  bool tls_ : 1 = false;          // it is encrypted: by extras_->tls, until close_notify was sent
   bool write_waits_ : 1 = false;  // output is pending or may be unacknowledged, and there is a write_timeout
   std::atomic<Abort> abort_{Abort::kNone};
   std::uint8_t functions_left_ = 0;  // that may be called in functions_turn_

@@ -20,6 +20,8 @@ void Stream::enter(Stage stage) noexcept {
 void Stream::record(Action action) noexcept {
   if (action == Action::Shutdown) {
     host_.server_.shut_down();
+  } else if (action == Action::Detach && tls_ && host_.events_.detached) {
+    refuse_detach();
   } else if (action != Action::None) {
     request_end(action == Action::Detach && !host_.events_.detached ? Action::Close : action);
   }
@@ -136,15 +138,20 @@ bool Stream::end_by_abort() noexcept {
   host_.server_.on_closed(*this);
   // Not before `closed` has returned: until then the peer cannot see the end. When it does, its connection counts no
   // more.
-  if (linger && transport_.end_output()) {
-    enter(Stage::kLingering);
-    linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + host_.linger_interval_;
-    host_.add_lingering(*this);
+  if (linger && end_stream()) {
+    begin_linger();
     return Step::kLinger;
   }
+  if (tls_ && !linger && !reset_) end_stream();
   if (!peer_gone_) discard_input();
   close_socket();
   return Step::kWait;
+}
+
+void Stream::begin_linger() noexcept {
+  enter(Stage::kLingering);
+  linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + host_.linger_interval_;
+  host_.add_lingering(*this);
 }
 
 Stream::Step Stream::detach() {
@@ -169,11 +176,12 @@ Stream::Step Stream::detach() {
 // What is left of its functions is destroyed.
 void Stream::end_extras() noexcept {
   extras_->timed.end();
-  extras_.reset();
+  if (extras_->tls == nullptr) extras_.reset();  // else the peer is still to be told of the end
 }
 
 // Goes on until the peer's end of the stream was read: closing the socket destroys nothing then.
 Stream::Step Stream::linger() {
+  if (extras_ != nullptr) end_stream();
   if (!discard_input() && update_interest() == Step::kWait) return Step::kWait;
   host_.lingering_.remove(*this);
   close_socket();
@@ -208,7 +216,7 @@ void Stream::end_linger() noexcept {
 // True when the peer's end of the stream, or an error, was read.
 bool Stream::discard_input() noexcept {
   for (int i = 0; i != kDiscardedReads; ++i) {
-    const ssize_t n = transport_.read(host_.figures_, host_.discarded_);
+    const ssize_t n = tls_ ? transport_.discard(host_.discarded_) : transport_.read(host_.figures_, host_.discarded_);
     if (n <= 0) return n == 0 || !sys::would_block(errno);
   }
   return false;

@@ -8,22 +8,36 @@
 #include "internal/loop/timed_task.hpp"
 #include "internal/stream/requests.hpp"
 #include "internal/stream/stream_timeouts.hpp"
+#include "internal/stream/tls_session.hpp"
 
 namespace evio::internal {
 
-/// What a connection belongs to until it is opened. Thread-safety: its loop's thread.
+/// What a connection waits for before it is opened: it is being dialed, or shakes hands with its peer.
+/// Thread-safety: its loop's thread.
 class Opening {
  public:
   /// Somebody has closed or aborted the connection.
   virtual void on_cancel() noexcept = 0;
+  /// Its loop has the connection.
+  virtual void on_adopt() noexcept {}
+  /// Its socket is ready.
+  virtual void on_ready() noexcept {}
+  /// The connection is opened, or over.
+  virtual void forget() noexcept {}
 
  protected:
   ~Opening() = default;
 };
 
+struct ForgetOpening {
+  void operator()(Opening* opening) const noexcept { opening->forget(); }
+};
+using OpeningPtr = std::unique_ptr<Opening, ForgetOpening>;
+
 /// What most connections never need. Made when a connection first does. Thread-safety: its loop's thread.
 struct StreamExtras {
-  Opening* opening = nullptr;           // until it is opened
+  OpeningPtr opening;  // until it is opened
+  std::unique_ptr<TlsSession> tls;
   std::unique_ptr<OutputQueue> output;  // that its socket has not taken yet
   std::unique_ptr<Error> failure;       // what `closed` will get
   RequestList behind;                   // requests behind those in requested_; the first of them is a function

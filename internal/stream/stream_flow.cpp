@@ -45,8 +45,7 @@ void Stream::end_output() noexcept { state_.output |= kEnding; }
 
 void Stream::end_output_now() noexcept {
   if (output_over_) return;
-  output_over_ = true;
-  transport_.end_output();
+  output_over_ = !end_stream() || !has_unsent();
 }
 
 }  // namespace evio::internal

@@ -11,7 +11,7 @@ namespace evio::internal {
   EVIO_ASSERT(on_loop());
   StreamHost& host = host_;
   Step step = Step::kRead;
-  if (!only_reads() || !requests_.open_and_empty(requested_)) [[unlikely]]
+  if (!state_.only_reads() || !requests_.open_and_empty(requested_)) [[unlikely]]
     step = first_step();
   if (step == Step::kRead) [[likely]] {
     try {
@@ -25,7 +25,7 @@ namespace evio::internal {
 
 // A connection with timeouts takes the same path, but for this.
 inline Stream::Step Stream::first_step() noexcept {
-  if (!only_reads_timed() || !requests_.open_and_empty(requested_)) return Step::kReady;
+  if (!state_.only_reads_timed() || !requests_.open_and_empty(requested_)) return Step::kReady;
   timeouts_->progress = host_.loop_.turn_time();
   return Step::kRead;
 }

@@ -1,5 +1,5 @@
-/// A connection before it is opened: it is being dialed, or was adopted. It exists already, and what is asked of it
-/// waits behind what `opened` adds.
+/// A connection before it is opened: it is being dialed, was adopted, or shakes hands with its peer. It exists already,
+/// and what is asked of it waits behind what `opened` adds.
 #include <mutex>
 #include <new>
 #include <utility>
@@ -36,8 +36,13 @@ void Stream::set_context(std::unique_ptr<Context> value) {
   context().swap(value);  // the previous one is destroyed last: its destructor may look at the connection
 }
 
+void Stream::open_later(OpeningPtr opening, bool is_unix) {
+  extras().opening = std::move(opening);
+  unix_ = is_unix;
+}
+
 bool Stream::set_opening(Opening& opening) noexcept {
-  extras_->opening = &opening;
+  extras_->opening.reset(&opening);
   hold_requests();
   if (abort_.load(std::memory_order_relaxed) == Abort::kAsked) cancel_opening();
   return extras_ != nullptr && extras_->opening != nullptr;
@@ -62,25 +67,42 @@ void Stream::hold_requests() noexcept {
 }
 
 void Stream::cancel_opening() noexcept {
-  if (Opening* const opening = std::exchange(extras_->opening, nullptr)) opening->on_cancel();
+  if (const OpeningPtr opening = std::move(extras_->opening)) opening->on_cancel();
 }
 
-void Stream::open(FileDescriptor fd, Interest watched) noexcept {
+void Stream::set_socket(FileDescriptor fd, Interest watched) noexcept {
   EVIO_ASSERT(on_loop() && is_unopened());
-  extras_->opening = nullptr;
   transport_ = Transport(std::move(fd));
   state_.interest = watched;
-  if (host_.announces()) state_.output |= kAnnounced;
+  unix_ = remote_.port() == 0;
+}
+
+std::error_code Stream::watch(Interest interest) noexcept {
+  if (state_.interest == interest) return {};
+  Poller& poller = host_.loop_.poller();
+  const auto err = state_.interest == Interest::kNone ? poller.add(transport_.fd(), interest, *this)
+                                                      : poller.modify(transport_.fd(), interest, *this);
+  if (!err) state_.interest = interest;
+  return err;
+}
+
+void Stream::open(std::unique_ptr<TlsSession> tls) noexcept {
+  EVIO_ASSERT(on_loop() && is_unopened());
+  const OpeningPtr opening = std::move(extras_->opening);  // its caller may be part of it
+  tls_ = tls != nullptr;
+  extras_->tls = std::move(tls);
+  if (tls_ || host_.announces()) state_.output |= kIndirect;
   if (abort_.load(std::memory_order_relaxed) == Abort::kAsked) state_.output |= kAborted;
   // release: who sees this sees the addresses, which stay as they are.
   addresses_known_.store(true, std::memory_order_release);
   run(Step::kOpened);
-  if (is_open()) on_continue();
+  if (is_open() && continues_) on_continue();
 }
 
 void Stream::open_adopted(FileDescriptor fd) noexcept {
   if (host_.loop_.shutting_down()) return end_unopened({});
-  open(std::move(fd), Interest::kNone);
+  set_socket(std::move(fd), Interest::kNone);
+  open();
 }
 
 void Stream::end_unopened(const Error& err) noexcept {
@@ -88,6 +110,8 @@ void Stream::end_unopened(const Error& err) noexcept {
   requests_.refuse();
   abort_.store(Abort::kTooLate, std::memory_order_relaxed);
   drop_requests();
+  unregister();
+  transport_.close();
   enter(Stage::kEnded);
   if (dialed_) host_.figures_.unreachable.add(1);
   if (dialed_ && host_.events_.unreachable) {
@@ -102,6 +126,26 @@ void Stream::end_unopened(const Error& err) noexcept {
   host_.server_.on_closed(*this);
   enter(Stage::kClosed);
   release_to_loop();
+}
+
+// Without a callback.
+void Stream::end_handshake(bool reset) noexcept {
+  EVIO_ASSERT(is_unopened());
+  const OpeningPtr opening = std::move(extras_->opening);  // its caller is part of it
+  extras_.reset();
+  requests_.refuse();
+  enter(Stage::kEnded);
+  host_.server_.on_closed(*this);
+  if (!reset && lingers() && transport_.end_output()) {
+    begin_linger();
+    return run(Step::kLinger);
+  }
+  if (reset && !is_unix()) {
+    transport_.reset_on_close();
+  } else {
+    discard_input();
+  }
+  close_socket();
 }
 
 }  // namespace evio::internal

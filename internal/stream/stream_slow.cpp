@@ -24,6 +24,7 @@ Stream::Step Stream::ready() {
     case Stage::kOpen:
       if (is_put_off()) return Step::kWait;
       if ((state_.output & kAborted) != 0) return reset();
+      if (tls_) flush_tls();
       if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // its note may be still to come
       // What other threads have asked by now, with a note that is still to come, comes before what a callback answers.
       if (has_requests()) put_requests_first();
@@ -33,7 +34,9 @@ Stream::Step Stream::ready() {
       return may_read() ? Step::kRead : hung_up();
     case Stage::kLingering:
       return Step::kLinger;
-    case Stage::kAccepted:
+    case Stage::kUnopened:
+      if (extras_ != nullptr && extras_->opening != nullptr) extras_->opening->on_ready();
+      return Step::kWait;
     case Stage::kEnded:
     case Stage::kClosed:
       break;  // earlier in this turn
@@ -86,7 +89,7 @@ Stream::Step Stream::read_nothing(ssize_t n) {
 Stream::Step Stream::take_end_of_input() {
   note_progress();
   input_over_ = true;
-  if (half_open_ && !is_closing()) return Step::kEnded;
+  if (half_open_ && !is_closing() && (!tls_ || extras_->tls->may_half_close())) return Step::kEnded;
   peer_gone_ = true;
   // What send() has taken goes out before the connection closes, and a wake gets its call.
   end_of_input();
@@ -201,7 +204,7 @@ Stream::Step Stream::keep_sent_remainder(ssize_t written) {
 Stream::Step Stream::write_output() {
   std::array<iovec, 64> parts;
   const auto count = static_cast<std::size_t>(OutputAccess::gather(host_.out_, parts));
-  return keep_remainder(transport_.write(host_.figures_, std::span(parts).first(count)));
+  return keep_remainder(write_parts(std::span(parts).first(count)));
 }
 
 // The socket has taken `written` bytes of a callback's output, or failed.
@@ -264,14 +267,16 @@ Stream::Step Stream::next_step_slow() {
     watch_close();
   }
   const Step step = flow_step();
-  return step == Step::kWait ? update_interest() : step;
+  if (step != Step::kWait) return step;
+  return has_decrypted() ? Step::kRead : update_interest();
 }
 
 // While output is pending the peer is not read: that is the back-pressure. Behind a close its input is discarded.
 Interest Stream::wanted_interest() const noexcept {
   if (!has_pending()) {
-    if (state_.stage == Stage::kLingering || may_read()) return Interest::kRead;
-    return Interest::kFailure;
+    const bool reads = state_.stage == Stage::kLingering || may_read();
+    if (has_unsent()) return reads ? Interest::kReadWrite : Interest::kWrite;
+    return reads ? Interest::kRead : Interest::kFailure;
   }
   const bool reads = requested_action() == Action::None ? read_while_pending_ && may_read()
                                                         : requested_action() == Action::Close && !input_over_;
@@ -279,17 +284,10 @@ Interest Stream::wanted_interest() const noexcept {
 }
 
 Stream::Step Stream::update_interest() {
-  const Interest wanted = wanted_interest();
-  if (state_.interest == wanted) return Step::kWait;
-  Poller& poller = host_.loop_.poller();
-  const auto code = state_.interest == Interest::kNone ? poller.add(transport_.fd(), wanted, *this)
-                                                       : poller.modify(transport_.fd(), wanted, *this);
-  if (code) {
-    fail(connection_error(*this, "watch", code));
-    return Step::kSalvage;
-  }
-  state_.interest = wanted;
-  return Step::kWait;
+  const auto code = watch(wanted_interest());
+  if (!code) return Step::kWait;
+  fail(connection_error(*this, "watch", code));
+  return Step::kSalvage;
 }
 
 Stream::Step Stream::write_failed(int err) {

@@ -27,6 +27,8 @@ class Transport {
   ssize_t read(Figures& figures, std::span<char> to) noexcept {
     return count_read(figures, sys::read(fd_.get(), to.data(), to.size()));
   }
+  /// Not counted: no user's bytes.
+  ssize_t discard(std::span<char> to) noexcept { return sys::read(fd_.get(), to.data(), to.size()); }
   ssize_t write(Figures& figures, std::span<iovec> parts) noexcept {
     if (parts.size() == 1)
       return count_write(figures, sys::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL));

@@ -94,7 +94,36 @@ Client::Client(const Addr& server, const Tuning& tuning) {
     send_error_ = last_error();
     fd_.reset();
     if (!tuning.may_be_refused) ADD_FAILURE() << "connect " << server.to_string() << ": " << send_error_.message();
+    return;
   }
+  if (speaks_tls_) tls_ = TlsWire::connect(fd_.get());
+}
+
+Client& Client::operator=(Client&& other) noexcept {
+  if (this == &other) return *this;
+  close();
+  fd_ = std::move(other.fd_);
+  tls_ = std::move(other.tls_);
+  at_end_ = other.at_end_;
+  send_error_ = other.send_error_;
+  receive_error_ = other.receive_error_;
+  return *this;
+}
+
+void Client::close() {
+  if (tls_ != nullptr && fd_.valid()) tls_->end_output();
+  tls_.reset();
+  fd_.reset();
+}
+
+ssize_t Client::send_some(std::string_view text) {
+  if (tls_ != nullptr) return tls_->send(text.data(), text.size());
+  return ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+ssize_t Client::receive_some(char* to, std::size_t n, bool peek) {
+  if (tls_ != nullptr) return tls_->recv(to, n, peek);
+  return ::recv(fd_.get(), to, n, MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
 }
 
 std::string Client::local_name() const {
@@ -120,7 +149,7 @@ std::string Client::local_name() const {
 bool Client::send_all(std::string_view text) {
   while (!text.empty()) {
     if (!wait(POLLOUT, send_error_)) return false;
-    const auto sent = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const auto sent = send_some(text);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (sent < 0) return send_error_ = last_error(), false;
     text.remove_prefix(static_cast<std::size_t>(sent));
@@ -136,7 +165,7 @@ std::size_t Client::send_until_full(std::string_view text, std::size_t most, con
   std::size_t total = 0;
   while (total < most) {
     const std::string_view next = text.substr(total % text.size(), most - total);
-    const auto sent = ::send(fd_.get(), next.data(), next.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const auto sent = send_some(next);
     if (sent > 0) total += static_cast<std::size_t>(sent);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
       send_error_ = last_error();
@@ -166,7 +195,7 @@ std::string Client::receive(std::size_t n) {
   std::string text;
   char buffer[64 * 1024];
   while (text.size() < n && wait(POLLIN, receive_error_)) {
-    const auto got = ::recv(fd_.get(), buffer, std::min(sizeof(buffer), n - text.size()), MSG_DONTWAIT);
+    const auto got = receive_some(buffer, std::min(sizeof(buffer), n - text.size()));
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (got < 0) receive_error_ = last_error();
     at_end_ = got == 0;
@@ -178,26 +207,39 @@ std::string Client::receive(std::size_t n) {
 
 bool Client::has_input() {
   char byte = 0;
-  return wait(POLLIN, receive_error_) && ::recv(fd_.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 1;
+  while (wait(POLLIN, receive_error_)) {
+    const auto got = receive_some(&byte, 1, true);
+    if (got >= 0 || errno != EAGAIN) return got == 1;  // else it was a record of the protocol's own
+  }
+  return false;
 }
 
 std::string Client::receive_all() { return receive(SIZE_MAX); }
 
 bool Client::is_quiet() {
   pollfd poll{fd_.get(), POLLIN, 0};
-  return ::poll(&poll, 1, static_cast<int>(kQuietTime.count())) == 0;
+  char byte = 0;
+  while (::poll(&poll, 1, static_cast<int>(kQuietTime.count())) != 0) {
+    if (tls_ == nullptr || tls_->recv(&byte, 1, true) >= 0 || errno != EAGAIN) return false;
+  }
+  return true;
 }
 
-void Client::shutdown_write() { ::shutdown(fd_.get(), SHUT_WR); }
+void Client::shutdown_write() {
+  if (tls_ != nullptr) tls_->end_output();
+  ::shutdown(fd_.get(), SHUT_WR);
+}
 
 void Client::reset() {
   const linger now{1, 0};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+  tls_.reset();
   fd_.reset();
 }
 
 bool Client::wait(short events, std::error_code& error) {
   error.clear();
+  if (events == POLLIN && tls_ != nullptr && tls_->has_input()) return true;
   pollfd poll{fd_.get(), events, 0};
   int ready = 0;
   do {

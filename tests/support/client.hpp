@@ -2,12 +2,14 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "evio/addr.hpp"
+#include "tests/support/tls_wire.hpp"
 #include "tests/support/unique_fd.hpp"
 
 namespace evio::test {
@@ -30,6 +32,9 @@ class Client {
   Client(const Addr& server, const Tuning& tuning);
   /// A connected socket of one's own making.
   explicit Client(UniqueFd fd) : fd_(std::move(fd)) {}
+  Client(Client&&) = default;
+  Client& operator=(Client&& other) noexcept;
+  ~Client() { close(); }
 
   bool connected() const noexcept { return fd_.valid(); }
   int fd() const noexcept { return fd_.get(); }
@@ -62,12 +67,20 @@ class Client {
   void shutdown_write();
   /// Closes with a RST: what is in flight is thrown away.
   void reset();
-  void close() { fd_.reset(); }
+  void close();
+
+  /// Whether clients that connect from now on speak TLS, which they end with close_notify.
+  static void speak_tls(bool on) noexcept { speaks_tls_ = on; }
 
  private:
   bool wait(short events, std::error_code& error);
+  ssize_t send_some(std::string_view text);
+  ssize_t receive_some(char* to, std::size_t n, bool peek = false);
+
+  static inline bool speaks_tls_ = false;
 
   UniqueFd fd_;
+  std::unique_ptr<TlsWire> tls_;
   bool at_end_ = false;
   std::error_code send_error_;  // apart from the other: two threads may be at it
   std::error_code receive_error_;

@@ -44,12 +44,24 @@ std::vector<Mode> choose(const std::vector<Network>& networks, std::vector<int> 
 
 }  // namespace
 
+std::string_view Mode::network_name() const {
+  switch (network) {
+    case Network::kTcp:
+      return "tcp";
+    case Network::kUnix:
+      return "unix";
+    case Network::kTls:
+      break;
+  }
+  return "tls";
+}
+
 std::string Mode::scheme() const {
-  return std::string(is_tcp() ? "tcp" : "unix") + (poller == PollerKind::kPortable ? "-net" : "");
+  return std::string(network_name()) + (poller == PollerKind::kPortable ? "-net" : "");
 }
 
 std::string Mode::name() const {
-  return std::string(is_tcp() ? "tcp_" : "unix_") + (loops < 0 ? "N" : std::to_string(loops)) +
+  return std::string(network_name()) + '_' + (loops < 0 ? "N" : std::to_string(loops)) +
          (loops == 1 ? "loop" : "loops") + (poller == PollerKind::kPortable ? "_portable" : "_epoll");
 }
 
@@ -67,6 +79,14 @@ std::vector<Mode> all_modes() { return modes_of({1, 4, kEveryProcessor}); }
 std::vector<Mode> modes_of(Network network) { return modes_of(network, {1, 4, kEveryProcessor}); }
 std::vector<Mode> modes_of(std::vector<int> loops) { return choose({Network::kTcp, Network::kUnix}, std::move(loops)); }
 std::vector<Mode> modes_of(Network network, std::vector<int> loops) { return choose({network}, std::move(loops)); }
+
+std::vector<Mode> with_tls(std::vector<Mode> modes) {
+#if EVIO_TEST_TLS
+  modes.push_back({Network::kTls, 1, PollerKind::kPortable});
+  modes.push_back({Network::kTls, 4, PollerKind::kEpoll});
+#endif
+  return modes;
+}
 
 std::ostream& operator<<(std::ostream& out, const Mode& mode) { return out << mode.name(); }
 

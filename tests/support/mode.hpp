@@ -3,13 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "evio/events.hpp"
 
 namespace evio::test {
 
-enum class Network { kTcp, kUnix };
+enum class Network { kTcp, kUnix, kTls };
 enum class PollerKind { kEpoll, kPortable };
 
 /// What a guarantee must hold for: a network, a number of loops (-1: one for each processor), a poller.
@@ -18,9 +19,12 @@ struct Mode {
   int loops = 1;
   PollerKind poller = PollerKind::kEpoll;
 
-  bool is_tcp() const { return network == Network::kTcp; }
-  /// "tcp", "tcp-net", "unix", "unix-net".
+  /// TLS is over TCP.
+  bool is_tcp() const { return network != Network::kUnix; }
+  bool is_tls() const { return network == Network::kTls; }
+  /// "tcp", "tcp-net", "unix", "unix-net", "tls", "tls-net".
   std::string scheme() const;
+  std::string_view network_name() const;
   /// "tcp_4loops_epoll".
   std::string name() const;
 };
@@ -31,12 +35,15 @@ struct Mode {
 enum class ModeSet { kDefault, kMore, kAll };
 ModeSet mode_set();
 
-/// Of every network, 1, 4 and -1 loops, every poller: those that mode_set() names.
+/// Of tcp and unix, 1, 4 and -1 loops, every poller: those that mode_set() names.
 std::vector<Mode> all_modes();
 /// The same for one network, or for these numbers of loops, fewest first. Never empty.
 std::vector<Mode> modes_of(Network network);
 std::vector<Mode> modes_of(std::vector<int> loops);
 std::vector<Mode> modes_of(Network network, std::vector<int> loops);
+
+/// The same modes, and of tls one with one loop and one with four, both pollers. Without evio::tls the same alone.
+std::vector<Mode> with_tls(std::vector<Mode> modes);
 
 struct ModeName {
   std::string operator()(const testing::TestParamInfo<Mode>& info) const { return info.param.name(); }

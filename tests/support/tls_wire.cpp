@@ -1,0 +1,144 @@
+#include "tests/support/tls_wire.hpp"
+
+#include <gtest/gtest.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "tests/support/timing.hpp"
+
+namespace evio::test {
+namespace {
+
+SSL_CTX* client_context() {
+  static SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
+  return context;
+}
+
+}  // namespace
+
+struct TlsWire::Ssl {
+  Ssl() : ssl(SSL_new(client_context())) {
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl);
+  }
+  ~Ssl() { SSL_free(ssl); }
+  Ssl(const Ssl&) = delete;
+  Ssl& operator=(const Ssl&) = delete;
+
+  SSL* const ssl;
+};
+
+TlsWire::TlsWire(int fd) : fd_(fd), ssl_(std::make_unique<Ssl>()) {}
+TlsWire::~TlsWire() = default;
+
+std::unique_ptr<TlsWire> TlsWire::connect(int fd) {
+  std::unique_ptr<TlsWire> wire(new TlsWire(fd));
+  for (;;) {
+    ERR_clear_error();
+    const int result = SSL_do_handshake(wire->ssl_->ssl);
+    wire->flush();
+    if (result == 1) return wire;
+    if (wire->failure(result) != -1 || errno != EAGAIN) break;
+    pollfd poll{fd, POLLIN, 0};
+    if (::poll(&poll, 1, static_cast<int>(kPatience.count())) != 1) break;
+  }
+  ADD_FAILURE() << "the TLS handshake fails";
+  return nullptr;
+}
+
+ssize_t TlsWire::send(const char* from, std::size_t n) {
+  const std::lock_guard lock(mutex_);
+  if (!flush()) return -1;
+  constexpr std::size_t kRecord = 16 * 1024;
+  ERR_clear_error();
+  const int taken = SSL_write(ssl_->ssl, from, static_cast<int>(std::min(n, kRecord)));
+  if (taken <= 0) return failure(taken);
+  if (!flush() && errno != EAGAIN) return -1;
+  return taken;
+}
+
+ssize_t TlsWire::recv(char* to, std::size_t n, bool peek) {
+  const std::lock_guard lock(mutex_);
+  for (;;) {
+    const auto most = static_cast<int>(std::min<std::size_t>(n, 1 << 20));
+    ERR_clear_error();
+    const int got = peek ? SSL_peek(ssl_->ssl, to, most) : SSL_read(ssl_->ssl, to, most);
+    if (got > 0) return got;
+    const ssize_t result = failure(got);
+    if (result == 0 || errno != EAGAIN) return result;
+    if (!fill()) return -1;
+  }
+}
+
+bool TlsWire::has_input() {
+  const std::lock_guard lock(mutex_);
+  return SSL_pending(ssl_->ssl) != 0;
+}
+
+void TlsWire::end_output() {
+  const std::lock_guard lock(mutex_);
+  ERR_clear_error();
+  SSL_shutdown(ssl_->ssl);
+  while (!flush() && errno == EAGAIN) {
+    pollfd poll{fd_, POLLOUT, 0};
+    if (::poll(&poll, 1, static_cast<int>(kPatience.count())) != 1) break;
+  }
+}
+
+// False when not all of it has left.
+bool TlsWire::flush() {
+  char buffer[4096];
+  for (int n = 0; (n = BIO_read(SSL_get_wbio(ssl_->ssl), buffer, sizeof(buffer))) > 0;)
+    unsent_.append(buffer, static_cast<std::size_t>(n));
+  while (!unsent_.empty()) {
+    const auto sent = ::send(fd_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return false;
+    unsent_.erase(0, static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+// True when more came, or the end.
+bool TlsWire::fill() {
+  char buffer[16 * 1024];
+  const auto got = ::recv(fd_, buffer, sizeof(buffer), MSG_DONTWAIT);
+  if (got > 0) BIO_write(SSL_get_rbio(ssl_->ssl), buffer, static_cast<int>(got));
+  if (got == 0) {
+    if (ended_) {
+      errno = EPROTO;
+      return false;
+    }
+    ended_ = true;
+    BIO_set_mem_eof_return(SSL_get_rbio(ssl_->ssl), 0);
+  }
+  return got >= 0;
+}
+
+ssize_t TlsWire::failure(int result) {
+  switch (SSL_get_error(ssl_->ssl, result)) {
+    case SSL_ERROR_ZERO_RETURN:
+      return 0;
+    case SSL_ERROR_WANT_READ:
+      errno = EAGAIN;
+      // In a handshake the caller has nothing to read with but this.
+      if (!SSL_is_init_finished(ssl_->ssl)) {
+        if (!fill() && errno != EAGAIN) return -1;
+        errno = EAGAIN;
+      }
+      return -1;
+    case SSL_ERROR_WANT_WRITE:
+      errno = EAGAIN;
+      return -1;
+    default:
+      errno = EPROTO;
+      return -1;
+  }
+}
+
+}  // namespace evio::test
