@@ -35,12 +35,19 @@ if(type STREQUAL SHARED_LIBRARY)
   list(TRANSFORM evio_internal_sources PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE private)
   add_library(evio_testable STATIC ${public} ${private})
   evio_configure_library(evio_testable)
+  target_link_libraries(evio_testable PRIVATE Threads::Threads ConcurrentQueue::ConcurrentQueue)
 endif()
 
 add_library(evio_test_base INTERFACE)
 target_include_directories(evio_test_base INTERFACE ${PROJECT_SOURCE_DIR})
 target_link_libraries(evio_test_base INTERFACE ${testable} GTest::gmock GTest::gtest Threads::Threads
                                                ConcurrentQueue::ConcurrentQueue)
+# A shared evio::tls has the symbols of a shared evio.
+set(evio_tests_tls OFF)
+if(EVIO_TLS AND NOT type STREQUAL SHARED_LIBRARY)
+  set(evio_tests_tls ON)
+  target_link_libraries(evio_test_base INTERFACE evio_tls OpenSSL::SSL)
+endif()
 # The layout of internal/ depends on what the library is compiled with: _FILE_OFFSET_BITS with 32 bits.
 target_compile_definitions(evio_test_base INTERFACE $<TARGET_PROPERTY:${testable},COMPILE_DEFINITIONS>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

@@ -24,6 +24,7 @@ ALLOWED = {
     "stream": {"loop", "poll", "buffer", "base"},
     "datagram": {"loop", "poll", "buffer", "net", "base"},
     "server": {"stream", "datagram", "net", "loop", "poll", "buffer", "base"},
+    "tls": {"stream", "base"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]((?:evio|internal)/[^">]+)[">]')
 

@@ -65,7 +65,7 @@ class AbortTest : public ModeTest {
   std::vector<Conn> conns_;
   std::map<Conn, std::error_code> errors_;
 };
-EVIO_INSTANTIATE(AbortTest, all_modes());
+EVIO_INSTANTIATE(AbortTest, with_tls(all_modes()));
 
 TEST_P(AbortTest, OfAnotherThreadDropsWhatIsPendingAndResets) {
   first_output_ = pattern(8'000'000);

@@ -15,7 +15,7 @@ class ActionsTest : public ModeTest {
   static constexpr std::size_t kMoreThanSocketsHold = 8'000'000;
   static constexpr Client::Tuning kSmall{.receive_buffer = 131'072};
 };
-EVIO_INSTANTIATE(ActionsTest, all_modes());
+EVIO_INSTANTIATE(ActionsTest, with_tls(all_modes()));
 
 TEST_P(ActionsTest, CloseSendsEveryByteAndThenTheEnd) {
   const std::string large = pattern(kMoreThanSocketsHold);

@@ -17,7 +17,7 @@ class BackPressureTest : public ModeTest {
   static constexpr std::size_t kMoreThanSocketsHold = 8'000'000;
   static constexpr Client::Tuning kSmall{.receive_buffer = 131'072};
 };
-EVIO_INSTANTIATE(BackPressureTest, all_modes());
+EVIO_INSTANTIATE(BackPressureTest, with_tls(all_modes()));
 
 TEST_P(BackPressureTest, DoesNotReadAPeerThatNeverReads) {
   Counter received;

@@ -86,7 +86,7 @@ class CloseEndsTest : public ModeTest {
   std::chrono::steady_clock::time_point began_;
   std::chrono::steady_clock::duration took_{};
 };
-EVIO_INSTANTIATE(CloseEndsTest, all_modes());
+EVIO_INSTANTIATE(CloseEndsTest, with_tls(all_modes()));
 
 TEST_P(CloseEndsTest, AfterCloseOfACallback) {
   handlers_.data = [](Conn&, const Bytes&, Output&) { return Action::Close; };

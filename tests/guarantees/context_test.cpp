@@ -66,7 +66,7 @@ class ContextTest : public ModeTest {
 
   EventLog log_;
 };
-EVIO_INSTANTIATE(ContextTest, all_modes());
+EVIO_INSTANTIATE(ContextTest, with_tls(all_modes()));
 
 TEST_P(ContextTest, LastsFromOpenedUntilAfterClosed) {
   TestServer server(tracking(), address());
@@ -164,7 +164,7 @@ TEST_P(ContextTest, IsDestroyedWhenReplacedAndAtTheEnd) {
 }
 
 class HandleTest : public ModeTest {};
-EVIO_INSTANTIATE(HandleTest, all_modes());
+EVIO_INSTANTIATE(HandleTest, with_tls(all_modes()));
 
 TEST_P(HandleTest, IsAKeyAndKeepsNoDescriptorOpen) {
   constexpr std::size_t kConns = 10;

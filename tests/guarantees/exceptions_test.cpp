@@ -32,7 +32,7 @@ class ExceptionsTest : public ModeTest {
 
   EventLog log_;
 };
-EVIO_INSTANTIATE(ExceptionsTest, all_modes());
+EVIO_INSTANTIATE(ExceptionsTest, with_tls(all_modes()));
 
 TEST_P(ExceptionsTest, OneThatLeavesDataClosesThatConnectionAlone) {
   Events handlers = noted();

@@ -86,7 +86,7 @@ class FlowTest : public ModeTest {
   int fd_ = -1;
   std::thread::id thread_;
 };
-EVIO_INSTANTIATE(FlowTest, all_modes());
+EVIO_INSTANTIATE(FlowTest, with_tls(all_modes()));
 
 // drained produces the next piece, which congests again: as a server sends a file.
 TEST_P(FlowTest, CongestedAndDrainedAlternateOnTheLoop) {

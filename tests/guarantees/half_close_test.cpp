@@ -13,7 +13,7 @@ class HalfCloseTest : public ModeTest {
  protected:
   static constexpr Client::Tuning kSmall{.receive_buffer = 131'072};
 };
-EVIO_INSTANTIATE(HalfCloseTest, all_modes());
+EVIO_INSTANTIATE(HalfCloseTest, with_tls(all_modes()));
 
 TEST_P(HalfCloseTest, ThePeerGetsItsWholeReplyAndThenTheEnd) {
   const std::string reply = pattern(6'000'000);

@@ -60,7 +60,7 @@ class HalfOpenTest : public ModeTest {
   Gate closed_;
   std::string message_;  // once its end is noted
 };
-EVIO_INSTANTIATE(HalfOpenTest, all_modes());
+EVIO_INSTANTIATE(HalfOpenTest, with_tls(all_modes()));
 
 TEST_P(HalfOpenTest, EndedComesOnceAfterAllInput) {
   const std::string text = pattern(3'000'000);

@@ -12,7 +12,7 @@ namespace evio::test {
 namespace {
 
 class InputTest : public ModeTest {};
-EVIO_INSTANTIATE(InputTest, all_modes());
+EVIO_INSTANTIATE(InputTest, with_tls(all_modes()));
 
 TEST_P(InputTest, EveryByteArrivesInOrderBeforeClosed) {
   std::string got;

@@ -13,7 +13,7 @@ namespace evio::test {
 namespace {
 
 class OrderTest : public ModeTest {};
-EVIO_INSTANTIATE(OrderTest, all_modes());
+EVIO_INSTANTIATE(OrderTest, with_tls(all_modes()));
 
 TEST_P(OrderTest, ServingRunsOnceOnTheCallingThread) {
   Counter calls;

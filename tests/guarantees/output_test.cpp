@@ -16,7 +16,7 @@ class OutputTest : public ModeTest {
   static constexpr std::size_t kMoreThanSocketsHold = 8'000'000;
   static constexpr Client::Tuning kSmall{.receive_buffer = 131'072};
 };
-EVIO_INSTANTIATE(OutputTest, all_modes());
+EVIO_INSTANTIATE(OutputTest, with_tls(all_modes()));
 
 TEST_P(OutputTest, OneCallsOutputLeavesWholeHoweverLargeItIs) {
   const std::string large = pattern(kMoreThanSocketsHold);

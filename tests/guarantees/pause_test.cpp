@@ -102,7 +102,7 @@ class PauseTest : public ModeTest {
   mutable std::mutex mutex_;
   std::string input_;
 };
-EVIO_INSTANTIATE(PauseTest, all_modes());
+EVIO_INSTANTIATE(PauseTest, with_tls(all_modes()));
 
 TEST_P(PauseTest, WhatIsSentAfterItReturnedIsNotDelivered) {
   TestServer server(noting(), address());

@@ -31,7 +31,7 @@ class PostTest : public FunctionsTest {
   bool post(Fate& fate) { return post(fate, says("")); }
   void expect_refused() const;
 };
-EVIO_INSTANTIATE(PostTest, all_modes());
+EVIO_INSTANTIATE(PostTest, with_tls(all_modes()));
 
 // False, a Timer of nothing, and the function is destroyed in the call.
 void PostTest::expect_refused() const {
@@ -717,7 +717,7 @@ TEST_P(PostTest, OneThatPostsItselfEndsWithItsConnection) {
 // ---- Server::post.
 
 class ServerPostTest : public PostTest {};
-EVIO_INSTANTIATE(ServerPostTest, all_modes());
+EVIO_INSTANTIATE(ServerPostTest, with_tls(all_modes()));
 
 TEST_P(ServerPostTest, RunsOnThatLoopsThread) {
   Events events = handlers();

@@ -142,7 +142,7 @@ class RelayTest : public ModeTest {
 
   Relay relay_;
 };
-EVIO_INSTANTIATE(RelayTest, all_modes());
+EVIO_INSTANTIATE(RelayTest, with_tls(all_modes()));
 
 TEST_P(RelayTest, PassesAnyAmountBothWaysThroughABlockingPeer) {
   TestServer server(relaying(), address());

@@ -63,7 +63,7 @@ class SendTest : public ModeTest {
   std::unique_ptr<TestServer> server_;
   Client client_;
 };
-EVIO_INSTANTIATE(SendTest, all_modes());
+EVIO_INSTANTIATE(SendTest, with_tls(all_modes()));
 
 TEST_P(SendTest, KeepsEachThreadsOrder) {
   constexpr int kThreads = 4;

@@ -42,7 +42,7 @@ class ShutdownDrainTest : public ModeTest {
   EventLog log_;
   const Bytes much_ = Bytes(pattern(k16MB));
 };
-EVIO_INSTANTIATE(ShutdownDrainTest, all_modes());
+EVIO_INSTANTIATE(ShutdownDrainTest, with_tls(all_modes()));
 
 TEST_P(ShutdownDrainTest, AReadingClientGetsAllThatWasPending) {
   TestServer server(sending_much(kPatience), address());

@@ -38,7 +38,7 @@ class ShutdownTest : public ModeTest {
   EventLog log_;
   std::vector<Client> clients_;
 };
-EVIO_INSTANTIATE(ShutdownTest, all_modes());
+EVIO_INSTANTIATE(ShutdownTest, with_tls(all_modes()));
 
 TEST_P(ShutdownTest, FromTheHandleOnAnyThreadOnceOrOften) {
   TestServer server(noted(), {address(), address()});

@@ -28,7 +28,7 @@ class StatsTest : public ModeTest {
   Counter closed_;
   std::unique_ptr<TestServer> server_;
 };
-EVIO_INSTANTIATE(StatsTest, all_modes());
+EVIO_INSTANTIATE(StatsTest, with_tls(all_modes()));
 
 TEST_P(StatsTest, AgreeWithWhatTheClientsCount) {
   constexpr std::size_t kClients = 20;

@@ -35,7 +35,7 @@ class StoppingTest : public ModeTest {
   Counter opened_;
   std::atomic<int> calls_{0};
 };
-EVIO_INSTANTIATE(StoppingTest, all_modes());
+EVIO_INSTANTIATE(StoppingTest, with_tls(all_modes()));
 
 TEST_P(StoppingTest, RunsOnceOnLoopZeroAndWhatItSendsLeaves) {
   constexpr std::size_t kClients = 12;

@@ -80,7 +80,7 @@ class TimeoutsTest : public ModeTest {
   Conn conn_;
   std::chrono::steady_clock::time_point began_;
 };
-EVIO_INSTANTIATE(TimeoutsTest, all_modes());
+EVIO_INSTANTIATE(TimeoutsTest, with_tls(all_modes()));
 
 TEST_P(TimeoutsTest, UnsetIdleClosesWithTimedOutAndSaysWhich) {
   TestServer server(handlers({.idle_timeout = kShort}), address());

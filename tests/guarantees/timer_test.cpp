@@ -88,7 +88,7 @@ class TimerTest : public FunctionsTest {
     });
   }
 };
-EVIO_INSTANTIATE(TimerTest, all_modes());
+EVIO_INSTANTIATE(TimerTest, with_tls(all_modes()));
 
 // ---- f runs on the connection's loop as data would.
 

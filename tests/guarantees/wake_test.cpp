@@ -14,7 +14,7 @@ namespace evio::test {
 namespace {
 
 class WakeTest : public ModeTest {};
-EVIO_INSTANTIATE(WakeTest, all_modes());
+EVIO_INSTANTIATE(WakeTest, with_tls(all_modes()));
 
 // Keeps each connection for the test's other threads.
 struct Opened {

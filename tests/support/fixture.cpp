@@ -48,9 +48,21 @@ bool ServerTest::all_sleep(std::chrono::milliseconds time) const {
   return eventually([&] { return sleep_through(baseline_->new_threads(), time); });
 }
 
+void ModeTest::SetUp() {
+  if (mode().is_tls()) test_tls_context();  // what OpenSSL keeps for ever is no descriptor of the test's
+  ServerTest::SetUp();
+  Client::speak_tls(mode().is_tls());
+}
+
+void ModeTest::TearDown() {
+  ServerTest::TearDown();
+  Client::speak_tls(false);
+}
+
 Events ModeTest::events() {
   Events events;
   events.num_loops = mode().loops;
+  if (mode().is_tls()) events.tls = [](int, std::string_view) { return test_tls_context(); };
   return events;
 }
 

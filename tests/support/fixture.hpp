@@ -43,6 +43,8 @@ class ServerTest : public testing::Test {
 /// The same in every Mode.
 class ModeTest : public ServerTest, public testing::WithParamInterface<Mode> {
  protected:
+  void SetUp() override;
+  void TearDown() override;
   static const Mode& mode() { return GetParam(); }
   /// Events with this mode's number of loops.
   static Events events();

@@ -80,14 +80,6 @@ std::vector<Mode> modes_of(Network network) { return modes_of(network, {1, 4, kE
 std::vector<Mode> modes_of(std::vector<int> loops) { return choose({Network::kTcp, Network::kUnix}, std::move(loops)); }
 std::vector<Mode> modes_of(Network network, std::vector<int> loops) { return choose({network}, std::move(loops)); }
 
-std::vector<Mode> with_tls(std::vector<Mode> modes) {
-#if EVIO_TEST_TLS
-  modes.push_back({Network::kTls, 1, PollerKind::kPortable});
-  modes.push_back({Network::kTls, 4, PollerKind::kEpoll});
-#endif
-  return modes;
-}
-
 std::ostream& operator<<(std::ostream& out, const Mode& mode) { return out << mode.name(); }
 
 }  // namespace evio::test

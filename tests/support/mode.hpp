@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "evio/events.hpp"
+#include "evio/tls.hpp"
 
 namespace evio::test {
 
@@ -44,6 +45,11 @@ std::vector<Mode> modes_of(Network network, std::vector<int> loops);
 
 /// The same modes, and of tls one with one loop and one with four, both pollers. Without evio::tls the same alone.
 std::vector<Mode> with_tls(std::vector<Mode> modes);
+/// What servers of a test use, made once: a certificate for "localhost" and 127.0.0.1, signed by itself. Of nothing
+/// without evio::tls.
+TlsContext test_tls_context();
+/// To dial them with: it trusts that certificate.
+TlsContext test_dial_context();
 
 struct ModeName {
   std::string operator()(const testing::TestParamInfo<Mode>& info) const { return info.param.name(); }

@@ -44,6 +44,8 @@ std::unique_ptr<TlsWire> TlsWire::connect(int fd) {
     wire->flush();
     if (result == 1) return wire;
     if (wire->failure(result) != -1 || errno != EAGAIN) break;
+    if (wire->fill()) continue;
+    if (errno != EAGAIN) break;
     pollfd poll{fd, POLLIN, 0};
     if (::poll(&poll, 1, static_cast<int>(kPatience.count())) != 1) break;
   }
@@ -77,7 +79,10 @@ ssize_t TlsWire::recv(char* to, std::size_t n, bool peek) {
 
 bool TlsWire::has_input() {
   const std::lock_guard lock(mutex_);
-  return SSL_pending(ssl_->ssl) != 0;
+  char byte = 0;
+  ERR_clear_error();
+  const int got = SSL_peek(ssl_->ssl, &byte, 1);
+  return got == 1 || SSL_get_error(ssl_->ssl, got) == SSL_ERROR_ZERO_RETURN;
 }
 
 void TlsWire::end_output() {
@@ -125,13 +130,6 @@ ssize_t TlsWire::failure(int result) {
     case SSL_ERROR_ZERO_RETURN:
       return 0;
     case SSL_ERROR_WANT_READ:
-      errno = EAGAIN;
-      // In a handshake the caller has nothing to read with but this.
-      if (!SSL_is_init_finished(ssl_->ssl)) {
-        if (!fill() && errno != EAGAIN) return -1;
-        errno = EAGAIN;
-      }
-      return -1;
     case SSL_ERROR_WANT_WRITE:
       errno = EAGAIN;
       return -1;
