@@ -6,6 +6,7 @@
 #             PROGRAMS NAME...       the examples that it runs: build them first
 #             WRAP CALL...           calls that it replaces: each CALL is linked with -Wl,--wrap=CALL to __wrap_CALL
 #             INJECT                 fault/inject.hpp, which replaces all the system calls that evio makes
+#             TLS                    evio::tls, OpenSSL and support/certificates.hpp; left out where EVIO_TLS is off
 #             UNSANITIZED            left out with a sanitizer, which would be counted, too
 #             WHOLE)                 one ctest entry for the program instead of one for each TEST
 #   evio_tests(FOLDER NAME...)       the same for many that need nothing of this; NAME_test is meant
@@ -36,7 +37,14 @@ if(type STREQUAL SHARED_LIBRARY)
   add_library(evio_testable STATIC ${public} ${private})
   evio_configure_library(evio_testable)
   target_link_libraries(evio_testable PRIVATE Threads::Threads ConcurrentQueue::ConcurrentQueue)
+  if(EVIO_TLS)
+    list(TRANSFORM evio_tls_internal_sources PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE private)
+    add_library(evio_testable_tls STATIC ${PROJECT_SOURCE_DIR}/evio/tls.cpp ${private})
+    evio_configure_library(evio_testable_tls)
+  endif()
 endif()
+
+set(testable_tls ${testable}_tls)
 
 add_library(evio_test_base INTERFACE)
 target_include_directories(evio_test_base INTERFACE ${PROJECT_SOURCE_DIR})
@@ -119,12 +127,15 @@ function(evio_register_test target folder whole)
 endfunction()
 
 function(evio_test path)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "INJECT;UNSANITIZED;WHOLE" "" "SOURCES;EXAMPLES;PROGRAMS;WRAP")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "INJECT;TLS;UNSANITIZED;WHOLE" "" "SOURCES;EXAMPLES;PROGRAMS;WRAP")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "evio_test(${path}): what is ${arg_UNPARSED_ARGUMENTS}?")
   endif()
   set_property(GLOBAL APPEND PROPERTY evio_test_sources ${path}.cpp)
   if((arg_UNSANITIZED AND EVIO_SANITIZE) OR ((arg_EXAMPLES OR arg_PROGRAMS) AND NOT EVIO_BUILD_EXAMPLES))
+    return()
+  endif()
+  if(arg_TLS AND NOT EVIO_TLS)
     return()
   endif()
   string(REGEX REPLACE "/.*" "" folder ${path})
@@ -148,6 +159,9 @@ function(evio_test path)
   add_dependencies(${folder}_tests ${target})
   if(arg_PROGRAMS)
     add_dependencies(${target} ${arg_PROGRAMS})
+  endif()
+  if(arg_TLS)
+    target_link_libraries(${target} PRIVATE evio_test_certificates ${testable_tls} OpenSSL::SSL OpenSSL::Crypto)
   endif()
   if(arg_INJECT)
     target_link_libraries(${target} PRIVATE evio_test_inject)

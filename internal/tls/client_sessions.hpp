@@ -24,6 +24,10 @@ class ClientSessions {
   void add(std::string_view name, OpensslPtr<SSL_SESSION> session) noexcept;
   /// The newest one. nullptr: there is none.
   OpensslPtr<SSL_SESSION> take(std::string_view name);
+  std::size_t names() noexcept {
+    const std::lock_guard lock(mutex_);
+    return entries_.size();
+  }
 
  private:
   struct Entry {

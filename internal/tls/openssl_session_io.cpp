@@ -11,6 +11,14 @@
 
 namespace evio::internal {
 
+namespace {
+
+// More than two batches: what has come on top of one are answers to key updates, which a peer may ask for without end
+// (RFC 8446, 4.6.3).
+constexpr std::size_t kMostUnsent = 2 * Wire::kBatch;
+
+}  // namespace
+
 ssize_t OpensslSession::read(int fd, std::span<char> to) noexcept {
   untold_ = false;
   if (stage_ != Stage::kOpen) return nothing_read();
@@ -181,6 +189,10 @@ bool OpensslSession::transmit(int fd, Wire& wire) noexcept {
 }
 
 bool OpensslSession::keep_unsent(const Wire& wire, std::size_t sent) noexcept {
+  if (unsent_ && unsent_->bytes().size() > kMostUnsent) {
+    fail(std::errc::protocol_error, "the peer does not read what it asks for: key updates");
+    return false;
+  }
   try {
     if (!unsent_) unsent_ = std::make_unique<UnsentRecords>();
     unsent_->add(std::string_view(wire.output.data(), wire.output.size()).substr(sent), wire.records, sent);
