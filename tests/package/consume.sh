@@ -20,9 +20,10 @@ if [ "$way" = pkg_config ]; then
 else
   shared=OFF
   [ "$kind" = static ] || shared=ON
-  # What evio is built from is none of its users' business: they need not have it.
-  hide=
-  [ "$way" = subdirectory ] || hide=-DCMAKE_DISABLE_FIND_PACKAGE_ConcurrentQueue=ON
+  # What evio is built from is none of its users' business: they need not have it. Nor OpenSSL, which evio::tls alone needs.
+  hide=-DCMAKE_DISABLE_FIND_PACKAGE_OpenSSL=ON
+  [ "$way" = subdirectory ] || hide="$hide -DCMAKE_DISABLE_FIND_PACKAGE_ConcurrentQueue=ON"
+  # shellcheck disable=SC2086 # one word an option
   "$CMAKE" -S "$here" -B "$out" -G Ninja -DCMAKE_CXX_COMPILER="$CXX" -DWAY="$way" -DEVIO_SOURCE="$SOURCE" $hide \
     -DCMAKE_PREFIX_PATH="$prefix" -DBUILD_SHARED_LIBS=$shared
   "$CMAKE" --build "$out"
