@@ -150,7 +150,8 @@ Error OpensslSession::describe(const OpensslError& error) const {
   const auto denied = std::make_error_code(std::errc::permission_denied);
   if (error.ssl_reason() == SSL_R_CERTIFICATE_VERIFY_FAILED) {
     const long result = SSL_get_verify_result(ssl_.get());
-    std::string words = X509_verify_cert_error_string(result);
+    // It is "ok" where a callback of a native()'s user refuses it.
+    std::string words = result == X509_V_OK ? "the certificate was refused" : X509_verify_cert_error_string(result);
     if (result == X509_V_ERR_HOSTNAME_MISMATCH || result == X509_V_ERR_IP_ADDRESS_MISMATCH)
       words += ": the certificate is not for " + peer_name_;
     return Error(denied, std::move(words));
@@ -159,8 +160,9 @@ Error OpensslSession::describe(const OpensslError& error) const {
     return Error(denied, "the peer has no certificate");
   if (const std::string alert = error.alert(); !alert.empty())
     return Error(std::make_error_code(std::errc::protocol_error), "the peer says: " + alert);
-  if (stage_ == Stage::kFailed && SSL_is_server(ssl_.get()) == 1 && SSL_get_certificate(ssl_.get()) == nullptr &&
-      !error.no_memory)
+  const bool has_no_key =
+      error.ssl_reason() == SSL_R_NO_SHARED_CIPHER || error.ssl_reason() == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM;
+  if (has_no_key && SSL_is_server(ssl_.get()) == 1 && SSL_get_certificate(ssl_.get()) == nullptr)
     return Error(std::make_error_code(std::errc::invalid_argument),
                  "the TLS context has no certificate: it is for dialing");
   return error.as_error(std::errc::protocol_error, "");

@@ -92,6 +92,7 @@ class OpensslSession final : public TlsSession {
   std::size_t input_read_ = 0;  // of input_
   std::unique_ptr<UnsentRecords> unsent_;
   std::size_t completed_ = 0;  // bytes that the socket has taken, and write() not yet returned
+  int write_error_ = 0;        // of a send whose records are lost: nothing may follow them
   Stage stage_ = Stage::kHandshake;
   bool untold_ = false;        // read() has still to tell of the end, or the failure
   bool wants_read_ = false;    // the handshake does

@@ -125,6 +125,8 @@ ssize_t OpensslSession::write(int fd, std::span<const iovec> parts) noexcept {
   int error = 0;
   if (stage_ == Stage::kFailed) {
     error = errno_of_failure();
+  } else if (write_error_ != 0) {
+    error = write_error_;
   } else if (flush(fd) != 0) {
     error = errno;
   } else {
@@ -173,7 +175,10 @@ bool OpensslSession::transmit(int fd, Wire& wire) noexcept {
   std::size_t sent = 0;
   if (!unsent_) {
     const ssize_t n = sys::send(fd, wire.output.data(), wire.output.size(), MSG_NOSIGNAL);
-    if (n < 0 && !sys::would_block(errno)) return false;
+    if (n < 0 && !sys::would_block(errno)) {
+      write_error_ = errno;
+      return false;
+    }
     sent = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
     for (const RecordEnd& record : wire.records) completed_ += record.at <= sent ? record.plain : 0;
     if (sent == wire.output.size()) return true;
@@ -221,18 +226,23 @@ int OpensslSession::flush(int fd) noexcept {
 
 int OpensslSession::end_output(int fd) noexcept {
   if (output_ended_ || stage_ == Stage::kHandshake || stage_ == Stage::kFailed) return flush(fd);
+  if (write_error_ != 0) {
+    errno = write_error_;
+    return -1;
+  }
   Wire* const wire = Wire::begin();
   if (wire == nullptr) {
     errno = ENOMEM;
     return -1;
   }
   ERR_clear_error();
-  SSL_shutdown(ssl_.get());
+  if (SSL_shutdown(ssl_.get()) < 0) fail_with_openssl_error();
   // libssl that knows of it would ignore the peer's key updates, and then decrypt nothing of what follows.
   SSL_set_shutdown(ssl_.get(), SSL_get_shutdown(ssl_.get()) & ~SSL_SENT_SHUTDOWN);
   const bool sent = transmit(fd, *wire);
   output_ended_ = true;
-  return sent ? 0 : -1;
+  if (stage_ == Stage::kFailed) errno = errno_of_failure();
+  return sent && stage_ != Stage::kFailed ? 0 : -1;
 }
 
 }  // namespace evio::internal

@@ -42,12 +42,21 @@ std::string plain_text(const ASN1_IA5STRING* name) {
   return std::string(text);
 }
 
+/// Nothing that could pass for an IP address or for a name with a prefix: an authority may have signed anything as a
+/// DNS name.
+std::string dns_text(const ASN1_IA5STRING* name) {
+  std::string text = plain_text(name);
+  in_addr ip;
+  if (text.find_first_of(":/@ ") != std::string::npos || ::inet_pton(AF_INET, text.c_str(), &ip) == 1) return {};
+  return text;
+}
+
 std::string with_prefix(const char* prefix, const std::string& text) { return text.empty() ? text : prefix + text; }
 
 std::string text_of(const GENERAL_NAME* name) {
   switch (name->type) {
     case GEN_DNS:
-      return plain_text(name->d.dNSName);
+      return dns_text(name->d.dNSName);
     case GEN_IPADD:
       return ip_text(name->d.iPAddress);
     case GEN_EMAIL:

@@ -111,6 +111,13 @@ TEST_F(VerificationTest, OfAServerTellsItsNames) {
   EXPECT_THAT(c.server->info().peer_names, IsEmpty());
 }
 
+TEST_F(VerificationTest, TellsNoDnsNameThatPassesForAnother) {
+  const Certificate odd({.names = {"DNS:a.example", "DNS:email:u@b.example", "DNS:10.0.0.1", "DNS:URI:x"}}, &authority);
+  Connection c(loaded(files_of(odd, "odd")), client);
+  ASSERT_TRUE(c.shake_hands());
+  EXPECT_THAT(c.client->info().peer_names, ElementsAre("a.example"));
+}
+
 TEST_F(VerificationTest, ThatIsOffTellsNoNames) {
   Connection c(server, loaded({.verify = false}), "b.example");
   ASSERT_TRUE(c.shake_hands());
