@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "internal/base/syscalls.hpp"
+#include "internal/stream/datagram_stream.hpp"
 #include "internal/stream/stream_host.hpp"
 
 namespace evio::internal {
@@ -39,6 +40,7 @@ Stream::Step Stream::run_one(Step step) {
       return action();
     case Step::kRead:
       note_progress();
+      if (datagrams_) return DatagramStream::of(*this).read();
       return tls_ ? decrypt() : read(host_);
     case Step::kWake:
       return call([this] { return host_.call_data(handle(), {}); });
@@ -110,6 +112,7 @@ Stream::Step Stream::opened() {
     } catch (...) {
       return callback_threw();
     }
+    if (datagrams_) DatagramStream::ignore_flow(options);
     apply(options);
   }
   return finish_callback(host_, action);
@@ -149,6 +152,7 @@ Stream::Step Stream::write() {
 // kWait, unless it has failed.
 Stream::Step Stream::write_pending(bool& progressed) {
   EVIO_ASSERT(is_open() && has_pending());
+  if (datagrams_) return DatagramStream::of(*this).write_waiting(progressed);
   OutputQueue& output = *extras_->output;
   std::size_t left = OutputQueue::kWriteBudget;
   while (!output.empty() && left != 0) {
@@ -194,6 +198,7 @@ Stream::Step Stream::action() {
 // A write, or the registration, has failed. What the peer had sent before is still delivered, and nothing is answered.
 // Input that arrives later is ignored; a unix peer can keep sending after it stops reading.
 Stream::Step Stream::salvage() {
+  if (datagrams_) return DatagramStream::of(*this).salvage();
   drop_pending();
   peer_gone_ = true;
   Output& out = host_.out_;

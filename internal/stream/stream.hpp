@@ -33,10 +33,10 @@ class StreamHost;
 /// once, or kWait. Created by the loop that accepts it; from on_adopt() on it belongs to its own loop, which has one
 /// reference to it until it is closed.
 /// Thread-safety: what the first group of functions says any thread; the rest its loop's thread.
-class Stream final : public Pollable,
-                     public Endpoint,
-                     public Recycled<Stream>,
-                     private StreamWords {  // in this order: on_ready() needs no adjustment
+class Stream : public Pollable,
+               public Endpoint,
+               public Recycled<Stream>,
+               protected StreamWords {  // in this order: on_ready() needs no adjustment
  public:
   using TimePoint = Timer::TimePoint;
 
@@ -67,7 +67,7 @@ class Stream final : public Pollable,
   bool dialed() const noexcept override { return dialed_; }
 
   // Its loop: what has happened. stream_requests.cpp, stream_io.cpp.
-  void on_request() noexcept override;
+  void on_request() noexcept final;
   void on_continue() noexcept override;
   void on_flush() noexcept override;
   void on_adopt(RefPtr<NoteTarget> self) noexcept override;
@@ -285,6 +285,7 @@ class Stream final : public Pollable,
   void continue_next_turn() noexcept;
   void drop_requests() noexcept;
   friend class StreamHost;
+  friend class DatagramStream;
 
   void apply(const Options& options);
   void enter(Stage stage) noexcept;
@@ -319,10 +320,8 @@ class Stream final : public Pollable,
   bool wakes_forgotten_ = false;  // since then: nothing in requested_ waits for that call
   bool continues_ = false;        // the note kContinue is under way
   bool only_bytes_ = false;       // there is no function in requested_
-  bool reset_ = false;            // its peer is told that not everything has left
   bool input_over_ = false;       // the peer's end of the stream was read, and nothing is read any more
-  bool timed_out_ = false;        // a timeout has closed it
-  // In one byte: an idle connection is to take no more than 256 bytes.
+  // Bits: an idle connection is to take no more than 256 bytes.
   bool read_while_pending_ : 1 = false;
   bool half_open_ : 1 = false;
   bool peer_gone_ : 1 = false;    // its end of the stream, or an error, was read: there is nobody to linger for
@@ -330,6 +329,9 @@ class Stream final : public Pollable,
   bool closes_ : 1 = false;       // output is pending behind a close, and close_timeout runs
   bool unix_ : 1 = false;
   bool tls_ : 1 = false;          // it is encrypted: by extras_->tls, until close_notify was sent
+  bool reset_ : 1 = false;        // its peer is told that not everything has left
+  bool timed_out_ : 1 = false;    // a timeout has closed it
+  bool datagrams_ : 1 = false;    // it is a DatagramStream
   bool write_waits_ : 1 = false;  // output is pending or may be unacknowledged, and there is a write_timeout
   std::atomic<Abort> abort_{Abort::kNone};
   std::uint8_t functions_left_ = 0;  // that may be called in functions_turn_

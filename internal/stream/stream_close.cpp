@@ -23,7 +23,7 @@ void Stream::record(Action action) noexcept {
   } else if (action == Action::Detach && tls_ && host_.events_.detached) {
     refuse_detach();
   } else if (action != Action::None) {
-    request_end(action == Action::Detach && !host_.events_.detached ? Action::Close : action);
+    request_end(action == Action::Detach && (datagrams_ || !host_.events_.detached) ? Action::Close : action);
   }
 }
 
@@ -97,7 +97,8 @@ int Stream::unacknowledged() const noexcept { return is_unix() ? 0 : transport_.
 Stream::Step Stream::reset() {
   drop_pending();
   peer_gone_ = true;
-  if (!std::exchange(reset_, true)) host_.figures_.aborted.add(1);
+  if (!reset_) host_.figures_.aborted.add(1);
+  reset_ = true;
   if (is_unix()) {
     discard_input();  // which would make close(2) fail the peer, which is to see the end
   } else {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <memory>
 
 #include "evio/error.hpp"
@@ -34,13 +35,21 @@ struct ForgetOpening {
 };
 using OpeningPtr = std::unique_ptr<Opening, ForgetOpening>;
 
+/// What a datagram socket's connection has beside. Thread-safety: its loop's thread.
+struct DatagramExtras {
+  std::deque<std::size_t> sizes;  // of the datagrams in the output, oldest first
+  int lost = 0;                   // why the last one was that was lost; 0: it was told of
+  bool failed = false;            // the socket has: nothing leaves any more
+};
+
 /// What most connections never need. Made when a connection first does. Thread-safety: its loop's thread.
 struct StreamExtras {
-  OpeningPtr opening;  // until it is opened
-  std::unique_ptr<TlsSession> tls;
-  std::unique_ptr<OutputQueue> output;  // that its socket has not taken yet
-  std::unique_ptr<Error> failure;       // what `closed` will get
-  RequestList behind;                   // requests behind those in requested_; the first of them is a function
+  OpeningPtr opening;                         // until it is opened
+  std::unique_ptr<TlsSession> tls;            // if it is encrypted
+  std::unique_ptr<OutputQueue> output;        // that its socket has not taken yet
+  std::unique_ptr<DatagramExtras> datagrams;  // if it is a DatagramStream
+  std::unique_ptr<Error> failure;             // what `closed` will get
+  RequestList behind;                         // requests behind those in requested_; the first of them is a function
   TimedTasks timed;
   std::size_t high_water = 0;
   std::size_t low_water = 0;

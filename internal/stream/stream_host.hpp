@@ -41,6 +41,7 @@ class StreamHost {
   bool call_pre_write() noexcept;
 
  private:
+  friend class DatagramStream;
   friend class Stream;
 
   // After Close the peer may still be sending: closing at once would answer with a reset, which can destroy what it has

@@ -3,7 +3,7 @@
 
 #include "evio/detail/share_policy.hpp"
 #include "internal/buffer/output_access.hpp"
-#include "internal/stream/stream.hpp"
+#include "internal/stream/datagram_stream.hpp"
 #include "internal/stream/stream_host.hpp"
 
 namespace evio::internal {
@@ -253,7 +253,7 @@ void Stream::send_requested() noexcept {
   Step next = Step::kWait;
   try {
     move_requested_output(host_.out_, kRequestsAtOnce);
-    if (host_.out_.empty()) return;
+    if (host_.out_.empty() && !datagrams_) return;
     next = finish_counted();
   } catch (...) {
     next = out_of_memory();
@@ -287,6 +287,7 @@ bool Stream::take_requests() noexcept {
 // Moves what was sent to the end of `out`: up to the wake that is due or the function that is to be called, if there is
 // one, and not more than `most` at once. Throws std::bad_alloc.
 void Stream::move_requested_output(Output& out, int most) {
+  if (datagrams_) return DatagramStream::of(*this).send_requested(most);
   const bool up_to_wake = wake_due_ && !is_closing();
   BlockPool::Returned returned(queue().blocks());
   requested_.take_while(most, [&](Request& request) {

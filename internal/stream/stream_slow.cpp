@@ -5,7 +5,7 @@
 #include "internal/base/exception_error.hpp"
 #include "internal/base/syscalls.hpp"
 #include "internal/buffer/output_access.hpp"
-#include "internal/stream/stream.hpp"
+#include "internal/stream/datagram_stream.hpp"
 #include "internal/stream/stream_host.hpp"
 
 namespace evio::internal {
@@ -99,6 +99,7 @@ Stream::Step Stream::take_end_of_input() {
 // What the peer still sends while output is pending behind a close: if nobody took it, a peer that reads only when it
 // has written would never take that output.
 Stream::Step Stream::discard_behind_close() {
+  if (datagrams_) input_over_ = true;  // nobody reads it, nor waits for that
   if (requested_action() == Action::Detach || input_over_) return next_step_slow();
   if (!discard_input()) return next_step_slow();
   peer_gone_ = input_over_ = true;
@@ -144,6 +145,7 @@ Stream::Step Stream::transmit_counted() {
     out.clear();
     return Step::kWait;
   }
+  if (datagrams_) return DatagramStream::of(*this).write_output();
   if (has_pending()) {
     keep_pending(0);
     return Step::kWait;
@@ -254,6 +256,9 @@ void Stream::keep_pending(std::size_t from) {
 
 Stream::Step Stream::next_step_slow() {
   if ((state_.output & kAborted) != 0) return reset();
+  if (datagrams_) {
+    if (const Step step = DatagramStream::of(*this).after_sending(); step != Step::kWait) return step;
+  }
   if (!has_pending()) {
     if (requested_action() != Action::None) return Step::kAction;
     if ((state_.output & kEnding) != 0) {

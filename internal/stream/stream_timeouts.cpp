@@ -195,7 +195,8 @@ Stream::Step Stream::time_out_close() noexcept {
 
 // Counted once, however many timeouts it takes.
 void Stream::fail_timed_out(std::string_view which) noexcept try {
-  if (!std::exchange(timed_out_, true)) host_.figures_.timed_out.add(1);
+  if (!timed_out_) host_.figures_.timed_out.add(1);
+  timed_out_ = true;
   if (has_failed()) return;
   const auto code = std::make_error_code(std::errc::timed_out);
   fail(Error(code, describe() + ": " + std::string(which) + ": " + code.message()));

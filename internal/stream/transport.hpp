@@ -38,6 +38,15 @@ class Transport {
     return count_write(figures, sys::sendmsg(fd_.get(), &message, MSG_NOSIGNAL));
   }
 
+  // Of a datagram socket, one at a time; not counted.
+  ssize_t receive(std::span<char> to) noexcept { return sys::read(fd_.get(), to.data(), to.size()); }
+  ssize_t send_datagram(std::span<iovec> parts) noexcept {
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    return sys::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  }
+
   /// How many bytes have arrived and were not read (FIONREAD, ioctl_tty(2)).
   int unread() const noexcept { return queue_length(FIONREAD); }
   /// How many written bytes the peer has not acknowledged (SIOCOUTQ, tcp(7)). For TCP alone: what a unix socket has
