@@ -7,6 +7,7 @@
 #include "internal/base/syscalls.hpp"
 #include "internal/server/dialing.hpp"
 #include "internal/server/server_state.hpp"
+#include "internal/stream/datagram_stream.hpp"
 
 namespace evio::internal {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 /// A connection that no listener has accepted. Thread-safety: the thread that makes it.
 struct NewConnection {
   bool dialed;
+  bool datagrams;
   int loop;  // it counts there already
   std::unique_ptr<Context> context;
 };
@@ -25,7 +27,8 @@ Conn post(ServerState& server, NewConnection with, MakeOpener make_opener) noexc
   const auto index = static_cast<std::size_t>(with.loop);
   const RefPtr<NoteQueue>& queue = server.queues[index];
   try {
-    RefPtr<Stream> stream(new Stream(server.next_ids(1), *server.hosts[index], queue, with.dialed));
+    RefPtr<Stream> stream(with.datagrams ? new DatagramStream(server.next_ids(1), *server.hosts[index], queue)
+                                         : new Stream(server.next_ids(1), *server.hosts[index], queue, with.dialed));
     if (with.context != nullptr) stream->set_context(std::move(with.context));
     stream->retain();
     Conn conn = EndpointAccess::handle(RefPtr<Endpoint>(stream.get()));
@@ -84,8 +87,6 @@ Dialer::~Dialer() {
 Conn Dialer::dial(ServerState& server, std::string_view addr, Dial how, std::unique_ptr<Context> context) try {
   AddressSpec spec;
   Error problem = parse_peer_address(addr, spec);
-  if (!problem && spec.network == Network::kUdp)
-    problem = address_error(spec, std::make_error_code(std::errc::operation_not_supported), "udp cannot be dialed");
   if (!problem && spec.tls && !how.tls)
     problem = address_error(spec, std::make_error_code(std::errc::invalid_argument), "Dial::tls refers to no context");
   const int loops = static_cast<int>(server.queues.size());
@@ -95,9 +96,11 @@ Conn Dialer::dial(ServerState& server, std::string_view addr, Dial how, std::uni
   }
   const int loop = server.choose_loop(problem ? -1 : how.loop);
   Dialer& dialer = *server.dialers[static_cast<std::size_t>(loop)];
-  return post(server, {true, loop, std::move(context)}, [&](RefPtr<Stream> stream, const RefPtr<NoteQueue>& queue) {
-    return new Dialing(dialer, std::move(stream), queue, std::move(spec), how, std::move(problem));
-  });
+  const bool datagrams = spec.network == Network::kUdp;
+  return post(server, {true, datagrams, loop, std::move(context)},
+              [&](RefPtr<Stream> stream, const RefPtr<NoteQueue>& queue) {
+                return new Dialing(dialer, std::move(stream), queue, std::move(spec), how, std::move(problem));
+              });
 } catch (const std::bad_alloc&) {
   return {};
 }
@@ -114,7 +117,7 @@ Conn Dialer::adopt(ServerState& server, DetachedConn socket, std::unique_ptr<Con
   const Addr local = own.to_addr(network);
   const Addr remote = peer.to_addr(network);
   const int target = server.choose_loop(loop, remote);
-  return post(server, {false, target, std::move(context)}, [&](RefPtr<Stream> stream, const RefPtr<NoteQueue>&) {
+  return post(server, {false, false, target, std::move(context)}, [&](RefPtr<Stream> stream, const RefPtr<NoteQueue>&) {
     stream->set_addresses(local, remote);
     return new Adopted(std::move(stream), std::move(fd));
   });

@@ -42,6 +42,15 @@ bool is_same(const SocketAddress& a, const SocketAddress& b) {
   return a.family() == b.family() && a.to_addr(Network::kTcp) == b.to_addr(Network::kTcp);
 }
 
+// Until it is connected, anybody may send to a datagram socket that is bound: what has come by then is dropped. A flood
+// ends with the connection, and leaves no more than a buffer holds: 768 bytes are the least that the kernel counts.
+void drop_input(int fd) noexcept {
+  constexpr int kMost = 1024;
+  char ignored = 0;
+  for (int i = 0; i != kMost && sys::read(fd, &ignored, 1) >= 0; ++i) {
+  }
+}
+
 // "127.0.0.2", "::1", "127.0.0.2:7000" or "[::1]:7000".
 bool parse_local(const std::string& text, SocketAddress& local) {
   AddressSpec spec;
@@ -172,15 +181,18 @@ void Dialing::try_next(TimePoint) noexcept try {
 }
 
 FileDescriptor Dialing::make_socket(const SocketAddress& to) {
-  FileDescriptor fd(sys::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int type = spec_.network == Network::kUdp ? SOCK_DGRAM : SOCK_STREAM;
+  FileDescriptor fd(sys::socket(to.family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) {
     failure_ = error(sys::last_error(), "socket");
     return {};
   }
   if (to.family() == AF_UNIX) return fd;
-  // As sockets that are accepted have it. A connection is not refused for want of these.
-  sys::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  sys::setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);
+  if (type == SOCK_STREAM) {
+    // As sockets that are accepted have it. A connection is not refused for want of these.
+    sys::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+    sys::setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);
+  }
   if (how_.local.empty()) return fd;
   sys::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   // Without a port of its own, connect(2) chooses one that is free for this peer (ip(7)).
@@ -195,6 +207,7 @@ bool Dialing::try_address(const SocketAddress& to) {
   FileDescriptor fd = make_socket(to);
   if (!fd.valid()) return false;
   if (sys::connect(fd.get(), &to.any, to.size) == 0) {
+    if (spec_.network == Network::kUdp && !how_.local.empty()) drop_input(fd.get());
     connected(std::move(fd), to, Interest::kNone);
     return true;
   }
@@ -241,7 +254,7 @@ void Dialing::give_up_attempt(Attempt& attempt, std::error_code code, std::strin
 void Dialing::connected(FileDescriptor fd, const SocketAddress& to, Interest watched) noexcept {
   SocketAddress own;
   const bool knows_own = own.read_local(fd.get());
-  if (knows_own && to.family() != AF_UNIX && is_same(own, to)) {
+  if (knows_own && spec_.network == Network::kTcp && is_same(own, to)) {
     if (watched != Interest::kNone) dialer_.loop_.poller().remove(fd.get());
     fd.close();
     try {
