@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/datagram_peer.hpp"
 #include "tests/support/dial_fixture.hpp"
 
 namespace {
@@ -174,6 +175,45 @@ TEST_P(DialNamesTest, AHangingLookUpEndsAtItsTimeoutOrWhenItIsClosed) {
   EXPECT_EQ(err.message(), "dial " + at_port("hang.test") + ": resolve: Connection timed out");
   EXPECT_TRUE(server().dial(at_port("hang.test")).close());
   ASSERT_TRUE(log_.wait_for("unreachable", 2));
+  EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
+}
+
+// The first address that connect(2) takes: there is none here that it refuses for want of an answer.
+TEST_P(DialNamesTest, ADatagramSocketIsConnectedToTheFirstThatCanBe) {
+  serve();
+  auto peer = std::make_unique<DatagramPeer>();
+  add("udp.test", {.addresses = {"255.255.255.255", "127.0.0.1", "127.0.0.2"}});  // a broadcast: EACCES
+  const std::string at = "udp://udp.test:" + std::to_string(peer->port());
+  const Conn conn = server().dial(at);
+  EXPECT_TRUE(conn.send("hello"));
+  EXPECT_EQ(peer->receive(), "hello");
+  EXPECT_EQ(conn.remote_addr().to_string(), peer->name());
+  add("nowhere.test", {.addresses = {"255.255.255.255"}});
+  server().dial("udp://nowhere.test:1");
+  EXPECT_EQ(unreachable().message(), "dial udp://nowhere.test:1: connect: Permission denied");
+}
+
+TEST_P(DialNamesTest, ALookUpForADatagramSocketEndsAtItsTimeoutOrWhenItIsClosedOrAborted) {
+  serve();
+  const auto gate = std::make_shared<Gate>();
+  const OpensAtEnd opens(*gate);
+  add("hang.test", {.addresses = {"127.0.0.1"}, .gate = gate});
+  server().dial("udp://hang.test:1", {.timeout = 20ms});
+  EXPECT_EQ(unreachable().code(), std::errc::timed_out);
+  EXPECT_TRUE(server().dial("udp://hang.test:1").close());
+  ASSERT_TRUE(log_.wait_for("unreachable", 2));
+  EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
+  EXPECT_TRUE(server().dial("udp://hang.test:1").abort());
+  ASSERT_TRUE(log_.wait_for("unreachable", 3));
+  EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
+}
+
+TEST_P(DialNamesTest, AHangingLookUpEndsWhenItIsAborted) {
+  serve();
+  const auto gate = std::make_shared<Gate>();
+  const OpensAtEnd opens(*gate);
+  add("hang.test", {.addresses = {"127.0.0.1"}, .gate = gate});
+  EXPECT_TRUE(server().dial("tcp://hang.test:1").abort());
   EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
 }
 

@@ -11,10 +11,10 @@ namespace evio::test {
 namespace {
 
 constexpr std::array<const char*, kCalls> kCallNames{
-    "read",          "write",     "send",       "sendmsg", "sendmmsg", "recvmmsg",    "accept4",
-    "connect",       "socket",    "bind",       "listen",  "shutdown", "getsockname", "setsockopt",
-    "epoll_create1", "epoll_ctl", "epoll_wait", "poll",    "eventfd",  "pipe2",       "fcntl",
-    "ioctl",         "lstat",     "unlink",     "open",    "flock",    "fstat",       "nanosleep"};
+    "read",      "write",      "send",   "sendmsg",  "sendmmsg",    "recvmmsg",   "accept4",    "connect",
+    "socket",    "bind",       "listen", "shutdown", "getsockname", "getsockopt", "setsockopt", "epoll_create1",
+    "epoll_ctl", "epoll_wait", "poll",   "eventfd",  "pipe2",       "fcntl",      "ioctl",      "lstat",
+    "unlink",    "open",       "flock",  "fstat",    "nanosleep"};
 
 // Held shared by a thread inside a rule, so that none is left when the injection goes.
 std::shared_mutex gate;
@@ -166,6 +166,12 @@ int __wrap_epoll_pwait2(int epoll, epoll_event* events, int count, const timespe
 int __real_poll(pollfd* fds, nfds_t count, int timeout_ms);
 int __wrap_poll(pollfd* fds, nfds_t count, int timeout_ms) {
   return injected({.call = Call::kPoll, .timeout_ms = timeout_ms}, [&] { return __real_poll(fds, count, timeout_ms); });
+}
+
+int __real_getsockopt(int fd, int level, int option, void* value, socklen_t* size);
+int __wrap_getsockopt(int fd, int level, int option, void* value, socklen_t* size) {
+  return injected({.call = Call::kGetsockopt, .fd = fd, .operation = option},
+                  [&] { return __real_getsockopt(fd, level, option, value, size); });
 }
 
 int __real_setsockopt(int fd, int level, int option, const void* value, socklen_t size);

@@ -27,6 +27,7 @@ enum class Call : std::uint8_t {
   kListen,
   kShutdown,
   kGetsockname,
+  kGetsockopt,
   kSetsockopt,
   kEpollCreate1,
   kEpollCtl,
@@ -56,7 +57,7 @@ bool is_socket(int fd);
 struct Invocation {
   Call call;
   int fd = -1;                  // the descriptor it is about; -1 where it is about none
-  int operation = 0;            // epoll_ctl, fcntl, setsockopt and flock: what is to be done
+  int operation = 0;            // epoll_ctl, fcntl, getsockopt, setsockopt and flock: what is to be done
   std::uint32_t events = 0;     // epoll_ctl: what is to be watched for
   std::size_t* size = nullptr;  // read, write, send and sendmsg: a rule may ask for less
   int timeout_ms = 0;           // epoll_wait and poll; epoll_pwait2: rounded up
