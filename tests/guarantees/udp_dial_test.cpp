@@ -187,31 +187,57 @@ TEST_P(UdpDialTest, HearsItsPeerAlone) {
   EXPECT_EQ(got(), std::vector<std::string>{"friend"});
 }
 
-// Port unreachable. What came before it is still delivered.
+// Port unreachable, which a read meets, or the next send. What came before it is still delivered.
 TEST_P(UdpDialTest, AnIcmpErrorClosesIt) {
-  Gate held;
-  Gate entered;
-  const OpensAtEnd opens(held);
+  for (const std::size_t sends : {1U, 2U}) {
+    Gate held;
+    Gate entered;
+    serve();
+    const OpensAtEnd opens(held);
+    peer_ = std::make_unique<DatagramPeer>();
+    const Conn conn = dial_and_greet();
+    ASSERT_TRUE(conn.post([&](Conn&, Output&) {
+      entered.open();
+      EXPECT_TRUE(held.wait());
+      return Action::None;
+    }));
+    ASSERT_TRUE(entered.wait());
+    peer_->send("last");
+    peer_->send("");
+    peer_->close();
+    for (std::size_t i = 0; i != sends; ++i) EXPECT_TRUE(conn.send("nobody hears this"));
+    held.open();
+    const std::string why = sends == 1 ? "closed: read" : "closed: write";
+    EXPECT_TRUE(
+        log_.wait_for(why + " udp " + conn.local_addr().to_string() + "->" + peer_->name() + ": Connection refused"))
+        << testing::PrintToString(log_.all());
+    EXPECT_EQ(got(), (std::vector<std::string>{"last", ""}));
+    EXPECT_FALSE(conn.send("x"));
+    EXPECT_EQ(server().stats().connections, 0u);
+    server_.reset();
+    got_.clear();
+  }
+}
+
+// It waits for nobody: the port is anyone's as soon as `closed` has returned.
+TEST_P(UdpDialTest, ItsSocketGoesWithIt) {
   serve();
   const Conn conn = dial_and_greet();
-  ASSERT_TRUE(conn.post([&](Conn&, Output&) {
-    entered.open();
-    EXPECT_TRUE(held.wait());
+  EXPECT_TRUE(conn.close());
+  ASSERT_TRUE(log_.wait_for("closed"));
+  Gate next_turn;
+  ASSERT_TRUE(server().post(conn.loop_index(), [&] {
+    next_turn.open();
     return Action::None;
   }));
-  ASSERT_TRUE(entered.wait());
-  peer_->send("last");
-  peer_->send("");
-  peer_->close();
-  EXPECT_TRUE(conn.send("nobody hears this"));
-  EXPECT_TRUE(conn.send("nor this"));
-  held.open();
-  const std::string why = " udp " + conn.local_addr().to_string() + "->" + peer_->name() + ": Connection refused";
-  ASSERT_TRUE(eventually([&] { return log_.count("closed: read" + why) + log_.count("closed: write" + why) == 1; }))
-      << testing::PrintToString(log_.all());
-  EXPECT_EQ(got(), (std::vector<std::string>{"last", ""}));
-  EXPECT_FALSE(conn.send("x"));
-  EXPECT_EQ(server().stats().connections, 0u);
+  ASSERT_TRUE(next_turn.wait());
+  for (const auto& [fd, name] : baseline().new_descriptors()) {
+    int type = 0;
+    socklen_t size = sizeof(type);
+    if (fd != peer_->fd() && ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0) {
+      EXPECT_NE(type, SOCK_DGRAM) << name;
+    }
+  }
 }
 
 TEST_P(UdpDialTest, AnIcmpErrorClosesAPausedOneToo) {

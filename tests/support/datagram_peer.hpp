@@ -36,6 +36,7 @@ class DatagramPeer {
     ip_ = v6 ? "[::1]" : "127.0.0.1";
   }
 
+  int fd() const noexcept { return fd_.get(); }
   int port() const noexcept { return port_; }
   /// "udp://127.0.0.1:5000".
   std::string address(const std::string& scheme = "udp") const { return scheme + "://" + name(); }
