@@ -6,7 +6,7 @@
 #             PROGRAMS NAME...       the examples that it runs: build them first
 #             WRAP CALL...           calls that it replaces: each CALL is linked with -Wl,--wrap=CALL to __wrap_CALL
 #             INJECT                 fault/inject.hpp, which replaces all the system calls that evio makes
-#             TLS                    evio::tls, OpenSSL and support/certificates.hpp; left out where EVIO_TLS is off
+#             TLS                    left out where EVIO_TLS is off
 #             UNSANITIZED            left out with a sanitizer, which would be counted, too
 #             WHOLE)                 one ctest entry for the program instead of one for each TEST
 #   evio_tests(FOLDER NAME...)       the same for many that need nothing of this; NAME_test is meant
@@ -44,17 +44,12 @@ if(type STREQUAL SHARED_LIBRARY)
   endif()
 endif()
 
-set(testable_tls ${testable}_tls)
-
 add_library(evio_test_base INTERFACE)
 target_include_directories(evio_test_base INTERFACE ${PROJECT_SOURCE_DIR})
 target_link_libraries(evio_test_base INTERFACE ${testable} GTest::gmock GTest::gtest Threads::Threads
                                                ConcurrentQueue::ConcurrentQueue)
-# A shared evio::tls has the symbols of a shared evio.
-set(evio_tests_tls OFF)
-if(EVIO_TLS AND NOT type STREQUAL SHARED_LIBRARY)
-  set(evio_tests_tls ON)
-  target_link_libraries(evio_test_base INTERFACE evio_tls OpenSSL::SSL)
+if(EVIO_TLS)
+  target_link_libraries(evio_test_base INTERFACE ${testable}_tls OpenSSL::SSL OpenSSL::Crypto)
 endif()
 # The layout of internal/ depends on what the library is compiled with: _FILE_OFFSET_BITS with 32 bits.
 target_compile_definitions(evio_test_base INTERFACE $<TARGET_PROPERTY:${testable},COMPILE_DEFINITIONS>)
@@ -159,9 +154,6 @@ function(evio_test path)
   add_dependencies(${folder}_tests ${target})
   if(arg_PROGRAMS)
     add_dependencies(${target} ${arg_PROGRAMS})
-  endif()
-  if(arg_TLS)
-    target_link_libraries(${target} PRIVATE evio_test_certificates ${testable_tls} OpenSSL::SSL OpenSSL::Crypto)
   endif()
   if(arg_INJECT)
     target_link_libraries(${target} PRIVATE evio_test_inject)

@@ -39,9 +39,7 @@ Stream::Step Stream::run_one(Step step) {
     case Step::kAction:
       return action();
     case Step::kRead:
-      note_progress();
-      if (datagrams_) return DatagramStream::of(*this).read();
-      return tls_ ? decrypt() : read(host_);
+      return receive();
     case Step::kWake:
       return call([this] { return host_.call_data(handle(), {}); });
     case Step::kFunction:
@@ -68,6 +66,12 @@ Stream::Step Stream::run_one(Step step) {
       break;
   }
   return Step::kWait;
+}
+
+Stream::Step Stream::receive() {
+  note_progress();
+  if (datagrams_) return DatagramStream::of(*this).read();
+  return tls_ ? decrypt() : read(host_);
 }
 
 // What the connection is told of beside its input: flow, the peer's end, time.

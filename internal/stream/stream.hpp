@@ -122,6 +122,7 @@ class Stream : public Pollable,
   }
   [[gnu::noinline]] void run_steps(Step step) noexcept;
   Step run_one(Step step);
+  Step receive();
   Step tell(Step step);
   Step opened();
   Step write();

@@ -43,7 +43,8 @@ std::vector<Mode> modes_of(Network network);
 std::vector<Mode> modes_of(std::vector<int> loops);
 std::vector<Mode> modes_of(Network network, std::vector<int> loops);
 
-/// The same modes, and of tls one with one loop and one with four, both pollers. Without evio::tls the same alone.
+/// The same modes, and of tls one with four loops; with "all", one with one loop and the portable poller, too. Without
+/// evio::tls the same alone.
 std::vector<Mode> with_tls(std::vector<Mode> modes);
 /// What servers of a test use, made once: a certificate for "localhost" and 127.0.0.1, signed by itself. Of nothing
 /// without evio::tls.

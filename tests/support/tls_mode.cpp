@@ -30,7 +30,7 @@ const Contexts& contexts() {
 }  // namespace
 
 std::vector<Mode> with_tls(std::vector<Mode> modes) {
-  modes.push_back({Network::kTls, 1, PollerKind::kPortable});
+  if (mode_set() == ModeSet::kAll) modes.push_back({Network::kTls, 1, PollerKind::kPortable});
   modes.push_back({Network::kTls, 4, PollerKind::kEpoll});
   return modes;
 }

@@ -1,0 +1,381 @@
+// Guarantee 28: TLS connections, as a server sees them and dials them. That the other guarantees hold for them is shown
+// by the modes of their tests; what OpenSSL does by unit/tls.
+#include <sys/socket.h>
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "evio/tls.hpp"
+#include "tests/support/dial_fixture.hpp"
+#include "tests/support/tls_wire.hpp"
+
+namespace evio::test {
+namespace {
+
+class TlsTest : public DialTest {
+ protected:
+  Events tls_events() {
+    Events handlers = DialTest::handlers();
+    handlers.notice = [this](Notice what, const Error& err) {
+      if (what != Notice::HandshakeFailed) return;
+      const std::lock_guard lock(mutex_);
+      notices_.push_back(err);
+      log_.add("handshake failed");
+    };
+    return handlers;
+  }
+  Dial dial() const { return {.tls = test_dial_context()}; }
+  std::string tls_address() const { return "tls://" + server_->addr().to_string(); }
+  Error first_notice() {
+    EXPECT_TRUE(log_.wait_for("handshake failed"));
+    const std::lock_guard lock(mutex_);
+    return notices_.empty() ? Error() : notices_.front();
+  }
+
+  std::vector<Error> notices_;
+};
+EVIO_INSTANTIATE(TlsTest, (std::vector<Mode>{{Network::kTls, 1, PollerKind::kPortable},
+                                             {Network::kTls, 4, PollerKind::kEpoll}}));
+
+TEST_P(TlsTest, WhatWasAgreedOnIsKnownFromOpenedToClosed) {
+  Events handlers = tls_events();
+  std::mutex mutex;
+  std::map<bool, TlsInfo> infos;  // of the dialed side, and of the other
+  Counter closed;
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    const std::lock_guard lock(mutex);
+    EXPECT_NE(conn.tls(), nullptr);
+    if (conn.tls() != nullptr) infos[conn.dialed()] = *conn.tls();
+    if (conn.dialed()) log_.add("opened");
+    return Action::None;
+  };
+  handlers.closed = [&](Conn& conn, const Error& err) {
+    EXPECT_NE(conn.tls(), nullptr);
+    EXPECT_FALSE(err) << err.message();
+    closed.add();
+    return Action::None;
+  };
+  serve(handlers);
+  Dial how = dial();
+  how.server_name = "LocalHost";
+  const Conn conn = server().dial(tls_address(), how);
+  EXPECT_TRUE(conn.send("hello"));
+  EXPECT_EQ(heard(5), "hello");
+  EXPECT_EQ(conn.tls(), nullptr);  // not in a callback
+  EXPECT_TRUE(conn.close());
+  ASSERT_TRUE(closed.wait_for(2));
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(infos[true].version, "TLSv1.3");
+  EXPECT_EQ(infos[true].peer_subject, "CN=localhost");
+  EXPECT_EQ(infos[true].peer_names.size(), 3u);
+  EXPECT_EQ(infos[false].server_name, "localhost");
+  EXPECT_EQ(infos[false].cipher, infos[true].cipher);
+  EXPECT_TRUE(infos[false].peer_subject.empty());
+  EXPECT_EQ(server().stats().handshakes, 2u);
+  EXPECT_EQ(server().stats().handshakes_failed, 0u);
+}
+
+TEST_P(TlsTest, TheContextIsChosenByAddressAndName) {
+  Events handlers = tls_events();
+  std::mutex mutex;
+  std::set<std::pair<int, std::string>> asked;
+  handlers.tls = [&](int addr_index, std::string_view name) {
+    const std::lock_guard lock(mutex);
+    asked.emplace(addr_index, name);
+    return name == "nobody" ? TlsContext() : test_tls_context();
+  };
+  server_ = std::make_unique<TestServer>(handlers, std::vector{address(), address()});
+  const auto dial_to = [&](std::size_t i, std::string name) {
+    Dial how = dial();
+    how.server_name = std::move(name);
+    server().dial("tls://" + server_->addr(i).to_string(), how);
+  };
+  dial_to(0, "");  // an IP address is not asked for
+  dial_to(1, "LOCALHOST");
+  ASSERT_TRUE(log_.wait_for("opened", 2));
+  dial_to(0, "nobody");
+  const Error err = unreachable();
+  EXPECT_EQ(err.code(), std::errc::protocol_error);
+  EXPECT_NE(err.message().find("unrecognized name"), std::string::npos) << err.message();
+  EXPECT_NE(first_notice().message().find("nobody"), std::string::npos);
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(asked, (std::set<std::pair<int, std::string>>{{0, ""}, {1, "localhost"}, {0, "nobody"}}));
+}
+
+TEST_P(TlsTest, AnAddressWithoutTlsIsAnError) {
+  Events handlers = events();
+  handlers.tls = nullptr;
+  const Error err = evio::serve(handlers, address());
+  EXPECT_EQ(err.code(), std::errc::invalid_argument);
+  EXPECT_NE(err.message().find("Events::tls"), std::string::npos) << err.message();
+}
+
+TEST_P(TlsTest, GarbageIsRefusedAndTold) {
+  serve(tls_events());
+  Client::speak_tls(false);
+  Client client(server_->addr());
+  ASSERT_TRUE(client.send_all("GET / HTTP/1.1\r\n\r\n"));
+  EXPECT_EQ(client.receive_all().size(), 7u);  // an alert
+  EXPECT_TRUE(client.at_end());
+  EXPECT_EQ(first_notice().code(), std::errc::protocol_error);
+  EXPECT_EQ(server().stats().handshakes_failed, 1u);
+  EXPECT_EQ(server().stats().accepted, 0u);
+}
+
+TEST_P(TlsTest, APeerThatSaysNothingIsResetInTime) {
+  Events handlers = tls_events();
+  handlers.handshake_timeout = std::chrono::milliseconds(50);
+  handlers.max_connections = 1;  // it takes a place
+  serve(handlers);
+  Client::speak_tls(false);
+  Client client(server_->addr());
+  EXPECT_EQ(client.receive_all(), "");
+  EXPECT_EQ(client.error(), std::errc::connection_reset);
+  EXPECT_EQ(first_notice().code(), std::errc::timed_out);
+  Client::speak_tls(true);
+  Client next(server_->addr());
+  ASSERT_TRUE(next.send_all("x"));
+  EXPECT_EQ(next.receive(1), "x");
+}
+
+TEST_P(TlsTest, AnEndWithoutCloseNotifyIsAnError) {
+  Events handlers = tls_events();
+  std::string got;
+  Gate closed;
+  Error error;
+  handlers.opened = [](Conn&, Output&, Options& options) {
+    options.half_open = true;
+    return Action::None;
+  };
+  handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+    got += in.view();
+    conn.send("sent ");
+    out = "returned";
+    return Action::None;
+  };
+  handlers.ended = [&](Conn&, Output&) {
+    ADD_FAILURE() << "this is no end";
+    return Action::None;
+  };
+  handlers.closed = [&](Conn&, const Error& err) {
+    error = err;
+    closed.open();
+    return Action::None;
+  };
+  serve(handlers);
+  Client::speak_tls(false);
+  Client client(server_->addr());
+  const auto wire = TlsWire::connect(client.fd());
+  ASSERT_NE(wire, nullptr);
+  ASSERT_EQ(wire->send("hello", 5), 5);
+  ::shutdown(client.fd(), SHUT_WR);
+  std::string answer;
+  ASSERT_TRUE(eventually([&] {
+    char text[64];
+    const auto n = wire->recv(text, sizeof text);
+    if (n > 0) answer.append(text, static_cast<std::size_t>(n));
+    return n == 0;
+  }));
+  EXPECT_EQ(answer, "sent returned");
+  ASSERT_TRUE(closed.wait());
+  EXPECT_EQ(got, "hello");
+  EXPECT_EQ(error.code(), std::errc::protocol_error);
+  EXPECT_NE(error.message().find("truncated"), std::string::npos) << error.message();
+}
+
+TEST_P(TlsTest, DetachIsAnError) {
+  Events handlers = tls_events();
+  Gate closed;
+  Error error;
+  handlers.data = [](Conn&, const Bytes&, Output& out) {
+    out = "bye";
+    return Action::Detach;
+  };
+  handlers.detached = [](Conn&, DetachedConn) {
+    ADD_FAILURE() << "detached";
+    return Action::None;
+  };
+  handlers.closed = [&](Conn&, const Error& err) {
+    error = err;
+    closed.open();
+    return Action::None;
+  };
+  serve(handlers);
+  Client client(server_->addr());
+  ASSERT_TRUE(client.send_all("x"));
+  EXPECT_EQ(client.receive_all(), "bye");
+  EXPECT_TRUE(client.at_end());
+  ASSERT_TRUE(closed.wait());
+  EXPECT_EQ(error.code(), std::errc::operation_not_supported);
+}
+
+TEST_P(TlsTest, AnExceptionOfTlsShutsTheServerDown) {
+  Events handlers = tls_events();
+  handlers.tls = [](int, std::string_view) -> TlsContext { throw std::runtime_error("no such file"); };
+  serve(handlers);
+  server().dial(tls_address(), dial());
+  server_->wait();
+  EXPECT_EQ(server_->thrown_message(), "no such file");
+}
+
+TEST_P(TlsTest, ADialThatCannotVerifyIsUnreachable) {
+  serve(tls_events());
+  Dial how = dial();
+  how.server_name = "example.org";
+  server().dial(tls_address(), how);
+  const Error wrong_name = unreachable();
+  EXPECT_EQ(wrong_name.code(), std::errc::permission_denied) << wrong_name.message();
+  EXPECT_EQ(wrong_name.message().find("dial " + tls_address() + ": handshake: "), 0u) << wrong_name.message();
+}
+
+TEST_P(TlsTest, ADialWithoutAContextIsUnreachable) {
+  serve(tls_events());
+  server().dial(tls_address());
+  EXPECT_EQ(unreachable().code(), std::errc::invalid_argument);
+}
+
+TEST_P(TlsTest, ADialOfAPlainServerIsUnreachable) {
+  Events plain = events();
+  plain.data = echo;
+  plain.opened = [](Conn&, Output& out, Options&) {
+    out = "220 hello\r\n";
+    return Action::None;
+  };
+  const TestServer other(plain, "tcp://127.0.0.1:0");
+  serve(tls_events());
+  server().dial("tls://" + other.addr().to_string(), dial());
+  EXPECT_EQ(unreachable().code(), std::errc::protocol_error);
+  EXPECT_EQ(server().stats().handshakes_failed, 1u);
+  EXPECT_EQ(server().stats().unreachable, 1u);
+}
+
+// A server that takes the connection and says nothing.
+TEST_P(TlsTest, ADialEndsWithinItsHandshake) {
+  Counter taken;
+  Events silent = events();
+  silent.opened = [&](Conn&, Output&, Options&) {
+    taken.add();
+    return Action::None;
+  };
+  const TestServer other(silent, "tcp://127.0.0.1:0");
+  const std::string there = "tls://" + other.addr().to_string();
+  serve(tls_events());
+  Dial how = dial();
+  how.timeout = std::chrono::milliseconds(50);
+  server().dial(there, how);
+  const Error late = unreachable();
+  EXPECT_EQ(late.code(), std::errc::timed_out);
+  EXPECT_NE(late.message().find("handshake"), std::string::npos) << late.message();
+  for (const bool aborts : {false, true}) {
+    const std::size_t before = taken.value();
+    const Conn conn = server().dial(there, dial());
+    ASSERT_TRUE(taken.wait_for(before + 1));
+    EXPECT_TRUE(conn.send("lost"));
+    EXPECT_TRUE(aborts ? conn.abort() : conn.close());
+    EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
+  }
+  const std::size_t before = taken.value();
+  server().dial(there, dial());
+  ASSERT_TRUE(taken.wait_for(before + 1));
+  server().shutdown();
+  EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
+}
+
+TEST_P(TlsTest, WhatIsAskedBeforeTheHandshakeFollowsWhatOpenedAdds) {
+  opened_ = [](Conn& conn, Output& out, Options&) {
+    conn.send("1 ");
+    out = "2 ";
+    return Action::None;
+  };
+  serve(tls_events());
+  const Conn conn = server().dial(tls_address(), 5, dial());
+  EXPECT_TRUE(conn.send("3 "));
+  EXPECT_TRUE(conn.post([](Conn&, Output& out) {
+    out = "4 ";
+    return Action::None;
+  }));
+  EXPECT_TRUE(conn.close_write());
+  EXPECT_FALSE(conn.send("lost"));
+  EXPECT_EQ(heard(8), "1 2 3 4 ");
+  EXPECT_TRUE(log_.wait_for("closed"));
+}
+
+TEST_P(TlsTest, ASessionIsResumed) {
+  serve(tls_events());
+  Dial how = dial();
+  how.server_name = "localhost";
+  for (std::size_t i = 1; i != 3; ++i) {
+    const Conn conn = server().dial(tls_address(), how);
+    EXPECT_TRUE(conn.send("x"));  // its answer comes behind the tickets
+    ASSERT_TRUE(heard_bytes_.wait_for(i));
+    EXPECT_TRUE(conn.close());
+    ASSERT_TRUE(log_.wait_for("closed", i));
+  }
+  EXPECT_EQ(server().stats().handshakes, 4u);
+  EXPECT_EQ(server().stats().handshakes_resumed, 2u);
+}
+
+// All hellos are there when the loop goes on.
+TEST_P(TlsTest, ATurnTakesEightStepsOfHandshakes) {
+  if (mode().loops != 1) GTEST_SKIP() << "it counts the turns of one loop";
+  constexpr std::size_t kClients = 40;
+  Events handlers = tls_events();
+  std::map<std::uint64_t, int> asked;  // in which turn, how often; on the loop
+  handlers.tls = [&](int, std::string_view) {
+    ++asked[server().stats(0).turns];
+    return test_tls_context();
+  };
+  Gate entered;
+  Gate go_on;
+  const OpensAtEnd last_resort(go_on);
+  serve(handlers);
+  ASSERT_TRUE(server().post(0, [&] {
+    entered.open();
+    EXPECT_TRUE(go_on.wait());
+    return Action::None;
+  }));
+  ASSERT_TRUE(entered.wait());
+  std::vector<std::thread> clients;
+  Counter connected;
+  for (std::size_t i = 0; i != kClients; ++i) {
+    clients.emplace_back([&] {
+      Client::Tuning tuning;
+      Client client(server_->addr(), tuning);
+      EXPECT_TRUE(client.send_all("x"));
+      EXPECT_EQ(client.receive(1), "x");
+      connected.add();
+    });
+  }
+  go_on.open();
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(connected.value(), kClients);
+  for (const auto& [turn, times] : asked) EXPECT_LE(times, 8) << "turn " << turn;
+}
+
+TEST_P(TlsTest, AProxyHeaderComesFirst) {
+  Events handlers = tls_events();
+  std::mutex mutex;
+  std::string remote;
+  handlers.opened = [&](Conn& conn, Output&, Options&) {
+    const std::lock_guard lock(mutex);
+    remote = conn.remote_addr().to_string();
+    return Action::None;
+  };
+  server_ = std::make_unique<TestServer>(handlers, address() + "?proxy=v1");
+  Client::speak_tls(false);
+  Client client(server_->addr());
+  ASSERT_TRUE(client.send_all("PROXY TCP4 192.0.2.1 192.0.2.9 1000 443\r\n"));
+  const auto wire = TlsWire::connect(client.fd());
+  ASSERT_NE(wire, nullptr);
+  ASSERT_EQ(wire->send("hello", 5), 5);
+  char text[8];
+  ASSERT_TRUE(eventually([&] { return wire->recv(text, sizeof text) == 5; }));
+  wire->end_output();
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(remote, "192.0.2.1:1000");
+}
+
+}  // namespace
+}  // namespace evio::test
