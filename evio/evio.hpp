@@ -32,14 +32,27 @@ namespace evio {
 ///
 /// An address is `scheme://address?options`.
 /// - The scheme is tcp (the default), tcp4, tcp6, udp, udp4, udp6 or unix. tcp and udp without a 4 or 6 listen on both
-///   families. A scheme that ends in `-net` makes the whole call use poll(2) instead of epoll(7).
+///   families. A scheme that ends in `-net` makes the whole call use poll(2) instead of epoll(7). The schemes fd and
+///   systemd name sockets that the process was given: see below.
 /// - The address is `:port` or `*:port` for all interfaces, `host:port`, or `[v6]:port`. Port 0, an empty port, and
 ///   `tcp://` alone mean any free port. A host name is resolved here, which may block, and the first address of each
 ///   family is served. For unix the address is a path, or an abstract name (unix(7)) if it begins with '@'.
 /// - The option `reuseport=true` (or any value that begins with 1 to 9, t, T, y or Y) gives each loop a socket of its
 ///   own (SO_REUSEPORT, socket(7)). It is an Error for unix.
+/// - The option `backlog=N` says how many connections may wait to be accepted (listen(2)), 1 or more. The default is as
+///   many as the system allows. It is an Error for udp.
+/// - The option `mode=0660`, an octal number up to 0777, is the mode of the socket file of a unix path, whatever the
+///   umask is. The file has it before anyone can connect.
 ///
 /// An empty string is an Error.
+///
+/// `fd://3` is a socket that the process was given as descriptor 3: a stream socket of TCP or unix that listens, or a
+/// UDP socket that is bound. `systemd://` is all sockets that a service manager has passed to this process
+/// (sd_listen_fds(3)), `systemd://NAME` those of that name; each becomes an entry of Server::addrs(), and
+/// Conn::addr_index() is the index there. The environment variables stay as they are. Such sockets belong to serve()
+/// from the call on, are made non-blocking and close-on-exec, and are closed with the listeners, also if serve() fails
+/// for whatever reason. Others that have the same socket can go on to listen, so the file of a unix socket is not
+/// removed. The options above are Errors for them.
 ///
 /// A unix path is taken over only if no process has the socket at that path open. A server locks the path with ".lock"
 /// appended while it starts, so that of several servers starting at once exactly one serves; the others get an Error.
@@ -51,8 +64,8 @@ namespace evio {
 ///
 /// Returns an Error that names the address, and leaves nothing behind, if an address is invalid or cannot be listened
 /// on, or if there is none. Returns an Error if a loop cannot be set up or its thread cannot be started: each loop
-/// takes a thread and two descriptors. No descriptor is 0, 1 or 2, even if a standard stream is closed. Rethrows what
-/// `serving`, `closed`, `detached`, `pre_write` or `tick` threw, after everything has been closed.
+/// takes a thread and two descriptors. No descriptor that is made is 0, 1 or 2, even if a standard stream is closed.
+/// Rethrows what `serving`, `closed`, `detached`, `pre_write` or `tick` threw, after everything has been closed.
 [[nodiscard]] Error serve(Events events, std::span<const std::string> addrs);
 
 /// The same for addresses passed one by one: strings, views or literals.

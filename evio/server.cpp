@@ -18,6 +18,14 @@ void Server::shutdown() const noexcept {
   if (state_) state_->shut_down();
 }
 
+void Server::drain(std::chrono::nanoseconds at_most) const noexcept {
+  if (state_) state_->drain(at_most);
+}
+
+bool Server::draining() const noexcept { return state_ && state_->draining(); }
+
+std::vector<int> Server::dup_listeners() const { return state_ ? state_->copies().make() : std::vector<int>(); }
+
 Stats Server::stats(int loop) const noexcept {
   Stats stats;
   if (!state_ || loop < -1 || loop >= static_cast<int>(state_->figures.size())) return stats;

@@ -40,6 +40,25 @@ class Server {
   /// `serving`, while serve() returns, afterwards, and in a signal handler: it is async-signal-safe
   /// (signal-safety(7)).
   void shutdown() const noexcept;
+  /// Stops listening, and shuts the server down when it has no connection left, or when `at_most` has passed. Listening
+  /// sockets, those of UDP too, close at once, and the paths of unix sockets are removed; but see dup_listeners().
+  /// Connections go on until they end by themselves: `closed` has returned, or `detached`. Dials under way, and
+  /// connections that dial() and adopt() make meanwhile, count as well. Of several calls the earlier end holds; with 0
+  /// or less, drain() is shutdown(). Does nothing while the server shuts down, and afterwards. Never waits;
+  /// async-signal-safe, as shutdown() is.
+  void drain(std::chrono::nanoseconds at_most) const noexcept;
+  /// True once drain() has stopped the listening, also when the server has shut down since.
+  bool draining() const noexcept;
+  /// Duplicates of the sockets that the server listens on, for a process that is to serve their `fd://` addresses. They
+  /// are in the order of addrs(), and close-on-exec; the caller has to close them. There is one for each address; but
+  /// one for each loop with reuseport, and one for each family of a host name, side by side.
+  ///
+  /// From then on this server closes its sockets without ending their listening, and leaves the paths of unix sockets
+  /// where they are: what waits to be accepted is accepted by whoever has a duplicate. Close all duplicates before you
+  /// drain if nobody is to listen.
+  ///
+  /// Empty if the listening has ended, and, with errno set, if a duplicate cannot be made.
+  std::vector<int> dup_listeners() const;
   /// What loop `loop` has done so far, or with -1 all loops together; all 0 if there is no such loop. Stops no loop,
   /// and also works after serve() has returned.
   Stats stats(int loop = -1) const noexcept;

@@ -146,6 +146,9 @@ inline int flock(int fd, int operation) {
 inline int fstat(int fd, struct stat* info) { return ::fstat(fd, info); }
 inline int lstat(const char* path, struct stat* info) { return ::lstat(path, info); }
 inline int unlink(const char* path) { return ::unlink(path); }
+inline int chmod_no_follow(const char* path, mode_t mode) {
+  return ::fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
+}
 // Not retried: a sleep may be short.
 inline int nanosleep(const timespec& time) { return ::nanosleep(&time, nullptr); }
 

@@ -76,7 +76,8 @@ void DatagramReceiver::tell_of_failure() noexcept try {
 } catch (const std::bad_alloc&) {  // for the words
 }
 
-void DatagramReceiver::begin_shutdown() noexcept {
+void DatagramReceiver::stop() noexcept {
+  stopping_ = true;
   loop_.timers().disarm(resume_timer_);
   update_interest();  // it closes, or waits for room, even if it had paused
 }
@@ -87,7 +88,7 @@ Interest DatagramReceiver::wanted_interest() const noexcept {
 }
 
 void DatagramReceiver::update_interest() noexcept {
-  if (loop_.stopping() && !socket_.blocked()) return close();
+  if (stopping_ && !socket_.blocked()) return close();
   const Interest wanted = wanted_interest();
   if (wanted == interest_ || wanted == Interest::kNone) return;
   Poller& poller = loop_.poller();

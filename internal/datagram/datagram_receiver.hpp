@@ -24,8 +24,8 @@ class DatagramReceiver final : public Pollable {
   std::error_code start();
   void on_ready() noexcept override;
 
-  /// Closes the socket, unless answers wait that it does not take: then it closes after them.
-  void begin_shutdown() noexcept;
+  /// Receives no more, and closes the socket, unless answers wait that it does not take: then it closes after them.
+  void stop() noexcept;
   /// True while answers wait.
   bool is_answering() const noexcept { return socket_.blocked(); }
 
@@ -49,6 +49,7 @@ class DatagramReceiver final : public Pollable {
   const Events& events_;
   ServerControl& server_;
   Interest interest_ = Interest::kNone;
+  bool stopping_ = false;
   std::uint64_t told_ = 0;  // of so many failures
   MemberTimer<&DatagramReceiver::resume> resume_timer_{*this};
 };

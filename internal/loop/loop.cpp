@@ -143,6 +143,7 @@ void Loop::handle(Signal signals) noexcept {
   if (contains(signals, Signal::kTick)) handler_->on_tick();
   if (contains(signals, Signal::kSweep)) handler_->on_sweep();
   if (contains(signals, Signal::kListen)) handler_->on_listen();
+  if (contains(signals, Signal::kDrain)) handler_->on_drain();
 }
 
 // Notes that are left, or that the loop's own callbacks have posted, or a shutdown that has not begun here.

@@ -28,6 +28,8 @@ class LoopHandler {
   virtual void on_sweep() noexcept = 0;
   /// A listener is to be watched again, or to pause.
   virtual void on_listen() noexcept {}
+  /// The listeners are to close; the server goes on.
+  virtual void on_drain() noexcept {}
   /// After a shutdown: true when nothing is left to be done.
   virtual bool done() noexcept = 0;
   /// The loop ends: what is left is to be closed as it is.

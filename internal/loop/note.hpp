@@ -45,6 +45,7 @@ enum class Signal : std::uint32_t {
   kSweep = 16,     // there was no memory for a note: look at every connection
   kStopping = 32,  // the server is to shut down: loop 0 says so first
   kListen = 64,    // there is an order for a listener
+  kDrain = 128,    // the listeners close
 };
 
 constexpr Signal operator|(Signal a, Signal b) noexcept {

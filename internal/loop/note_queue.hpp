@@ -103,8 +103,8 @@ class NoteQueue final : public RefCounted {
   static constexpr std::uint32_t kArmed = 1;
   static constexpr std::uint32_t kClosed = 2;
   static constexpr auto kSignals = static_cast<std::uint32_t>(Signal::kShutdown | Signal::kTick | Signal::kSweep |
-                                                              Signal::kStopping | Signal::kListen);
-  static constexpr std::uint32_t kProducer = 128;
+                                                              Signal::kStopping | Signal::kListen | Signal::kDrain);
+  static constexpr std::uint32_t kProducer = 256;
   static_assert((kSignals & (kArmed | kClosed)) == 0 && kSignals < kProducer);
 
   /// An address that no other running thread has.

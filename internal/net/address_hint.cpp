@@ -23,6 +23,10 @@ bool is_path(std::string_view text) {
   return text.find(':') == kNone && (text.find('/') != kNone || text.ends_with(".sock"));
 }
 
+bool has_no_port(const AddressSpec& spec) {
+  return spec.network == Network::kUnix || spec.source != AddressSpec::Source::kMade;
+}
+
 // "80", "host:80" or "/host:80" after a scheme of tcp or udp.
 std::string host_and_port(const std::string& scheme, std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of('/'), text.size()));
@@ -41,7 +45,7 @@ std::string behind_scheme(std::string_view written, std::string_view text) {
   if (scheme == "http" || scheme == "ws") return host_of_url(text);
   AddressSpec spec;
   if (!find_scheme(scheme, spec)) return {};
-  if (spec.network == Network::kUnix) return scheme + "://" + std::string(text);
+  if (has_no_port(spec)) return scheme + "://" + std::string(text);
   if (is_path(text)) return "unix://" + std::string(text);
   return host_and_port(scheme, text);
 }
@@ -52,7 +56,7 @@ std::string without_scheme(std::string_view text) {
   AddressSpec spec;
   if (colon != kNone && find_scheme(scheme, spec)) {
     const std::string_view rest = text.substr(colon + 1);
-    return spec.network == Network::kUnix ? scheme + "://" + std::string(rest) : host_and_port(scheme, rest);
+    return has_no_port(spec) ? scheme + "://" + std::string(rest) : host_and_port(scheme, rest);
   }
   if (is_path(text)) return "unix://" + std::string(text);
   return is_number(text) ? ':' + std::string(text) : std::string();

@@ -1,6 +1,7 @@
 #include "internal/net/address_spec.hpp"
 
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "internal/base/resource_limit.hpp"
@@ -13,15 +14,24 @@ struct Scheme {
   std::string_view name;
   Network network;
   AddressSpec::Family family;
+  AddressSpec::Source source = AddressSpec::Source::kMade;
   bool tls = false;
 };
 
 constexpr Scheme kSchemes[] = {
-    {"tcp", Network::kTcp, AddressSpec::Family::kBoth},      {"tcp4", Network::kTcp, AddressSpec::Family::kV4},
-    {"tcp6", Network::kTcp, AddressSpec::Family::kV6},       {"udp", Network::kUdp, AddressSpec::Family::kBoth},
-    {"udp4", Network::kUdp, AddressSpec::Family::kV4},       {"udp6", Network::kUdp, AddressSpec::Family::kV6},
-    {"unix", Network::kUnix, AddressSpec::Family::kBoth},    {"tls", Network::kTcp, AddressSpec::Family::kBoth, true},
-    {"tls4", Network::kTcp, AddressSpec::Family::kV4, true}, {"tls6", Network::kTcp, AddressSpec::Family::kV6, true},
+    {"tcp", Network::kTcp, AddressSpec::Family::kBoth},
+    {"tcp4", Network::kTcp, AddressSpec::Family::kV4},
+    {"tcp6", Network::kTcp, AddressSpec::Family::kV6},
+    {"tls", Network::kTcp, AddressSpec::Family::kBoth, AddressSpec::Source::kMade, true},
+    {"tls4", Network::kTcp, AddressSpec::Family::kV4, AddressSpec::Source::kMade, true},
+    {"tls6", Network::kTcp, AddressSpec::Family::kV6, AddressSpec::Source::kMade, true},
+    {"udp", Network::kUdp, AddressSpec::Family::kBoth},
+    {"udp4", Network::kUdp, AddressSpec::Family::kV4},
+    {"udp6", Network::kUdp, AddressSpec::Family::kV6},
+    {"unix", Network::kUnix, AddressSpec::Family::kBoth},
+    // Of these the socket itself says what it is.
+    {"fd", Network::kTcp, AddressSpec::Family::kBoth, AddressSpec::Source::kDescriptor},
+    {"systemd", Network::kTcp, AddressSpec::Family::kBoth, AddressSpec::Source::kSystemd},
 };
 
 std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
@@ -44,18 +54,65 @@ Error parse_proxy(std::string_view versions, AddressSpec& spec) {
   return {};
 }
 
-Error parse_option(std::string_view option, AddressSpec& spec) {
-  const std::size_t equals = option.find('=');
-  const std::string_view name = option.substr(0, equals);
-  if (name == "proxy" && equals != std::string_view::npos) return parse_proxy(option.substr(equals + 1), spec);
-  if (name == "proxy") return invalid(spec, "option \"proxy\" has no value");
-  if (name != "reuseport") return invalid(spec, "unknown option " + quoted(name));
-  if (equals == std::string_view::npos) return invalid(spec, "option \"reuseport\" has no value");
-  const std::string_view value = option.substr(equals + 1);
+// The whole of a number without a sign.
+std::optional<int> parse_number(std::string_view text, int base) {
+  int number = 0;
+  const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  if (err != std::errc() || end != text.data() + text.size() || text.front() == '-') return {};
+  return number;
+}
+
+// These options are for sockets that are made here.
+Error refuse_if_given(std::string_view option, const AddressSpec& spec) {
+  if (spec.source == AddressSpec::Source::kMade) return {};
+  return invalid(spec, std::string(option) + " is not for a socket that was given");
+}
+
+Error parse_reuse_port(std::string_view value, AddressSpec& spec) {
+  if (auto err = refuse_if_given("reuseport", spec)) return err;
   constexpr std::string_view kTrue = "123456789tTyY";
   spec.reuse_port = !value.empty() && kTrue.find(value.front()) != std::string_view::npos;
   if (spec.reuse_port && spec.network == Network::kUnix) return invalid(spec, "reuseport is not for unix sockets");
   return {};
+}
+
+Error parse_backlog(std::string_view value, AddressSpec& spec) {
+  if (auto err = refuse_if_given("backlog", spec)) return err;
+  if (spec.network == Network::kUdp) return invalid(spec, "backlog is not for udp");
+  const auto number = parse_number(value, 10);
+  if (!number || *number < 1) return invalid(spec, "bad backlog " + quoted(value) + ": a number above 0 is needed");
+  spec.backlog = *number;
+  return {};
+}
+
+Error parse_mode(std::string_view value, AddressSpec& spec) {
+  if (auto err = refuse_if_given("mode", spec)) return err;
+  if (spec.network != Network::kUnix || spec.path.starts_with('@'))
+    return invalid(spec, "mode is for the path of a unix socket");
+  const auto number = parse_number(value, 8);
+  if (!number || *number > 0777)
+    return invalid(spec, "bad mode " + quoted(value) + ": an octal number up to 0777 is needed");
+  spec.mode = *number;
+  return {};
+}
+
+struct Option {
+  std::string_view name;
+  Error (*parse)(std::string_view value, AddressSpec& spec);
+};
+
+constexpr Option kOptions[] = {
+    {"reuseport", parse_reuse_port}, {"backlog", parse_backlog}, {"mode", parse_mode}, {"proxy", parse_proxy}};
+
+Error parse_option(std::string_view option, AddressSpec& spec) {
+  const std::size_t equals = option.find('=');
+  const std::string_view name = option.substr(0, equals);
+  for (const Option& known : kOptions) {
+    if (known.name != name) continue;
+    if (equals == std::string_view::npos) return invalid(spec, "option " + quoted(name) + " has no value");
+    return known.parse(option.substr(equals + 1), spec);
+  }
+  return invalid(spec, "unknown option " + quoted(name));
 }
 
 Error parse_options(std::string_view options, AddressSpec& spec) {
@@ -114,6 +171,26 @@ Error parse_path(std::string_view path, AddressSpec& spec) {
   return {};
 }
 
+Error parse_descriptor(std::string_view text, AddressSpec& spec) {
+  const auto number = parse_number(text, 10);
+  if (!number) return invalid(spec, "bad descriptor " + quoted(text) + ": a number is needed");
+  spec.descriptor = *number;
+  return {};
+}
+
+Error parse_target(std::string_view address, AddressSpec& spec) {
+  switch (spec.source) {
+    case AddressSpec::Source::kDescriptor:
+      return parse_descriptor(address, spec);
+    case AddressSpec::Source::kSystemd:
+      spec.name = address;
+      return {};
+    case AddressSpec::Source::kMade:
+      break;
+  }
+  return spec.network == Network::kUnix ? parse_path(address, spec) : parse_host_port(address, spec);
+}
+
 Error read_address(std::string_view text, AddressSpec& spec) {
   const std::string_view purpose = spec.purpose;
   spec = {};
@@ -125,11 +202,10 @@ Error read_address(std::string_view text, AddressSpec& spec) {
     if (!find_scheme(scheme, spec)) return invalid(spec, "unknown scheme " + quoted(scheme));
     address = text.substr(end + 3);
   }
-  if (const std::size_t query = address.find('?'); query != std::string_view::npos) {
-    if (auto err = parse_options(address.substr(query + 1), spec)) return err;
-    address = address.substr(0, query);
-  }
-  return spec.network == Network::kUnix ? parse_path(address, spec) : parse_host_port(address, spec);
+  // The options last: what they may be depends on the rest.
+  const std::size_t query = address.find('?');
+  if (auto err = parse_target(address.substr(0, query), spec)) return err;
+  return query == std::string_view::npos ? Error() : parse_options(address.substr(query + 1), spec);
 }
 
 }  // namespace
@@ -148,9 +224,10 @@ bool find_scheme(std::string_view name, AddressSpec& spec) {
   const bool portable = name.ends_with(kPortable);
   if (portable) name.remove_suffix(kPortable.size());
   for (const Scheme& known : kSchemes) {
-    if (known.name != name) continue;
+    if (known.name != name || (portable && known.source != AddressSpec::Source::kMade)) continue;
     spec.network = known.network;
     spec.family = known.family;
+    spec.source = known.source;
     spec.portable = portable;
     spec.tls = known.tls;
     return true;
@@ -173,6 +250,7 @@ Error parse_address(std::string_view text, AddressSpec& spec) {
 Error parse_peer_address(std::string_view text, AddressSpec& spec) {
   spec.purpose = "dial";
   if (Error err = parse_address(text, spec)) return err;
+  if (spec.source != AddressSpec::Source::kMade) return invalid(spec, "fd and systemd are for serve()");
   if (spec.portable) return invalid(spec, "a scheme that ends in -net is for serve()");
   if (text.find('?') != std::string_view::npos) return invalid(spec, "an address to connect to has no options");
   if (spec.network != Network::kUnix && spec.port == 0) return invalid(spec, "a port from 1 to 65535 is needed");

@@ -14,6 +14,8 @@ namespace evio::internal {
 /// What the text of an address says: `scheme://address?options`.
 struct AddressSpec {
   enum class Family : std::uint8_t { kBoth, kV4, kV6 };
+  /// Where its sockets come from: they are made, or the process was given them.
+  enum class Source : std::uint8_t { kMade, kDescriptor, kSystemd };
 
   std::string text;                     // as the user wrote it, for messages
   std::string_view purpose = "listen";  // what it is for: a literal
@@ -23,15 +25,20 @@ struct AddressSpec {
   std::uint16_t port = 0;
   std::string path;  // unix
   bool reuse_port = false;
+  int backlog = 0;        // 0: as long as the system allows
+  int mode = -1;          // of the file of a unix socket; -1: as the umask says
   bool portable = false;  // a scheme that ends in -net
   bool tls = false;
   std::optional<ProxyVersions> proxy = {};
+  Source source = Source::kMade;
+  int descriptor = -1;  // kDescriptor
+  std::string name;     // kSystemd; empty: all
 };
 
 /// Reads an address to listen on; an error names it, what is wrong with it and what was probably meant, and leaves
-/// `spec` unspecified but for its text.
+/// `spec` unspecified but for its text, its source and the descriptor it names.
 Error parse_address(std::string_view text, AddressSpec& spec);
-/// The same for an address to connect to, which has a port, or a path, and no options.
+/// The same for an address to connect to, which has a port, or a path, and no options, and is no given socket's.
 Error parse_peer_address(std::string_view text, AddressSpec& spec);
 
 /// Sets what the name of a scheme, "tcp4-net", stands for; false when there is none of that name.

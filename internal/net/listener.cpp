@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "internal/base/syscalls.hpp"
+#include "internal/net/given_sockets.hpp"
 #include "internal/net/resolver.hpp"
 
 namespace evio::internal {
@@ -28,11 +29,12 @@ Error set_options(const AddressSpec& spec, int fd, std::span<const SocketOption>
   return {};
 }
 
-// Accepted sockets inherit all of them, which saves the system calls for each.
+// Without it a restarted server waits for its old connections' TIME_WAIT. For UDP it would let two servers share a
+// port.
+constexpr SocketOption kReuseAddress{SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"};
+
+// Accepted sockets inherit these, which saves the system calls for each.
 constexpr SocketOption kTcpOptions[] = {
-    // Without it a restarted server waits for its old connections' TIME_WAIT. For UDP it would let two servers share a
-    // port.
-    {SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"},
     {IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY"},
     // Urgent data stays in its place: without it read(2) leaves out a byte of the stream.
     {SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"},
@@ -48,7 +50,8 @@ Error ask_for_local_address(const AddressSpec& spec, int fd, int family) {
 
 }  // namespace
 
-Error Listener::open(const AddressSpec& spec, int loops) {
+Error Listener::open(const AddressSpec& spec, FileDescriptor given, int loops) {
+  if (given.valid()) return open_given(spec, std::move(given));
   network_ = spec.network;
   reuse_port_ = spec.reuse_port;
   tls_ = spec.tls;
@@ -58,14 +61,31 @@ Error Listener::open(const AddressSpec& spec, int loops) {
 
 // shutdown(2) ends the listening of every copy of the socket, close(2) of this process' alone. Datagram sockets belong
 // to one loop each, which closes them.
-void Listener::refuse_newcomers() noexcept {
-  if (network_ == Network::kUdp) return;
+void Listener::refuse_newcomers(bool handed_over) noexcept {
+  if (network_ == Network::kUdp || given_) return;
+  if (handed_over) return file_.keep();
   for (const Socket& socket : sockets_) sys::shutdown(socket.fd.get(), SHUT_RDWR);
   file_ = {};
 }
 
 void Listener::close() noexcept {
   for (Socket& socket : sockets_) socket.fd.close();
+}
+
+Error Listener::open_given(const AddressSpec& spec, FileDescriptor fd) {
+  given_ = true;
+  if (auto err = inspect_given_socket(spec, fd.get(), network_)) return err;
+  if (auto err = prepare_given_socket(spec, fd.get())) return err;
+  SocketAddress bound;
+  if (!bound.read_local(fd.get())) return call_error(spec, sys::last_error(), "getsockname");
+  if (network_ == Network::kTcp) {
+    if (auto err = set_options(spec, fd.get(), kTcpOptions)) return err;
+  }
+  // Of datagrams that wait already nobody will know where they were sent to.
+  if (network_ == Network::kUdp && bound.is_wildcard()) {
+    if (auto err = ask_for_local_address(spec, fd.get(), bound.family())) return err;
+  }
+  return add(spec, fd, bound.is_wildcard(), kEveryLoop);
 }
 
 Error Listener::open_unix(const AddressSpec& spec) {
@@ -83,6 +103,8 @@ Error Listener::open_unix(const AddressSpec& spec) {
   if (sys::bind(fd.get(), &address.any, address.size) != 0) return call_error(spec, sys::last_error(), "bind");
   if (!path.empty()) {
     if (auto err = file.take_charge(spec, std::move(path))) return err;
+    // Before it listens: until then nobody can connect.
+    if (auto err = file.set_mode(spec)) return err;
   }
   if (auto err = listen(spec, fd, address, kEveryLoop)) return err;
   file_ = std::move(file);
@@ -147,7 +169,10 @@ Error Listener::open_socket(const AddressSpec& spec, const SocketAddress& addres
   FileDescriptor fd(sys::socket(address.family(), socket_type(network_) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return call_error(spec, sys::last_error(), "socket");
   std::vector<SocketOption> options;
-  if (network_ == Network::kTcp) options.assign(std::begin(kTcpOptions), std::end(kTcpOptions));
+  if (network_ == Network::kTcp) {
+    options.assign(std::begin(kTcpOptions), std::end(kTcpOptions));
+    options.push_back(kReuseAddress);
+  }
   if (reuse_port_) options.push_back({SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT"});
   if (address.family() == AF_INET6) options.push_back({IPPROTO_IPV6, IPV6_V6ONLY, v6_only_ ? 1 : 0, "IPV6_V6ONLY"});
   if (auto err = set_options(spec, fd.get(), options)) return err;
@@ -161,11 +186,16 @@ Error Listener::open_socket(const AddressSpec& spec, const SocketAddress& addres
 
 // Takes the descriptor when it succeeds.
 Error Listener::listen(const AddressSpec& spec, FileDescriptor& fd, const SocketAddress& address, int loop) {
-  if (network_ != Network::kUdp && sys::listen(fd.get(), SOMAXCONN) != 0)
+  if (network_ != Network::kUdp && sys::listen(fd.get(), spec.backlog > 0 ? spec.backlog : SOMAXCONN) != 0)
     return call_error(spec, sys::last_error(), "listen");
+  return add(spec, fd, address.is_wildcard(), loop);
+}
+
+// The same.
+Error Listener::add(const AddressSpec& spec, FileDescriptor& fd, bool is_wildcard, int loop) {
   SocketAddress bound;
   if (!bound.read_local(fd.get())) return call_error(spec, sys::last_error(), "getsockname");
-  sockets_.push_back({std::move(fd), bound.to_addr(network_), address.is_wildcard(), loop});
+  sockets_.push_back({std::move(fd), bound.to_addr(network_), is_wildcard, loop});
   return {};
 }
 

@@ -13,7 +13,8 @@
 namespace evio::internal {
 
 /// One address being listened on: all its sockets. A name with addresses of both families has a socket for each; with
-/// reuseport each loop has sockets of its own. Thread-safety: one thread; refuse_newcomers() beside loops that accept.
+/// reuseport each loop has sockets of its own; of a socket that was given there is that one. Thread-safety: one thread;
+/// refuse_newcomers() beside loops that accept.
 class Listener {
  public:
   struct Socket {
@@ -26,10 +27,11 @@ class Listener {
 
   Listener() = default;
 
-  /// Binds and listens. An error names the address and leaves nothing open.
-  Error open(const AddressSpec& spec, int loops);
-  /// Connecting fails from now on, and a unix path is free again. Loops may still watch the sockets.
-  void refuse_newcomers() noexcept;
+  /// Binds and listens, or takes the socket that was given. An error names the address and leaves nothing open.
+  Error open(const AddressSpec& spec, FileDescriptor given, int loops);
+  /// Connecting fails from now on, and a unix path is free again; but not if others may listen on the same socket: one
+  /// that was given, or was handed over. Loops may still watch the sockets.
+  void refuse_newcomers(bool handed_over) noexcept;
   /// Closes the sockets.
   void close() noexcept;
 
@@ -42,6 +44,7 @@ class Listener {
   std::optional<ProxyVersions> proxy() const noexcept { return proxy_; }
 
  private:
+  Error open_given(const AddressSpec& spec, FileDescriptor fd);
   Error open_unix(const AddressSpec& spec);
   Error open_internet(const AddressSpec& spec, int loops);
   Error open_all(const AddressSpec& spec, std::span<const SocketAddress> addresses, int loops);
@@ -49,8 +52,10 @@ class Listener {
   void forget_early_datagrams();
   Error open_socket(const AddressSpec& spec, const SocketAddress& address, int loop);
   Error listen(const AddressSpec& spec, FileDescriptor& fd, const SocketAddress& address, int loop);
+  Error add(const AddressSpec& spec, FileDescriptor& fd, bool is_wildcard, int loop);
 
   Network network_ = Network::kTcp;
+  bool given_ = false;
   bool reuse_port_ = false;
   bool tls_ = false;
   std::optional<ProxyVersions> proxy_;

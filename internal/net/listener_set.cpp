@@ -2,23 +2,24 @@
 
 namespace evio::internal {
 
-Error ListenerSet::open(std::span<const AddressSpec> specs, int loops) {
-  loops_.store(loops, std::memory_order_relaxed);  // the loops are started later
+Error ListenerSet::open(std::span<const AddressSpec> specs, GivenSockets& given) {
   for (const AddressSpec& spec : specs) {
-    if (auto err = listeners_.emplace_back().open(spec, loops)) return err;
+    if (auto err = listeners_.emplace_back().open(spec, given.take(spec), num_loops_)) return err;
   }
   return {};
 }
 
-void ListenerSet::refuse_newcomers() noexcept {
+void ListenerSet::refuse_newcomers(ListenerCopies& copies) noexcept {
   if (refusing_.exchange(true, std::memory_order_relaxed)) return;
-  for (Listener& listener : listeners_) listener.refuse_newcomers();
+  const bool handed_over = copies.end();
+  for (Listener& listener : listeners_) listener.refuse_newcomers(handed_over);
 }
 
-void ListenerSet::leave() noexcept {
+bool ListenerSet::leave() noexcept {
   // acq_rel: what the other loops did with the sockets comes before they are closed.
-  if (loops_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (loops_.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
   for (Listener& listener : listeners_) listener.close();
+  return true;
 }
 
 }  // namespace evio::internal

@@ -6,7 +6,9 @@
 
 #include "evio/error.hpp"
 #include "internal/net/address_spec.hpp"
+#include "internal/net/given_sockets.hpp"
 #include "internal/net/listener.hpp"
+#include "internal/net/listener_copies.hpp"
 
 namespace evio::internal {
 
@@ -15,21 +17,25 @@ namespace evio::internal {
 /// Thread-safety: refuse_newcomers() and leave() any thread; the rest the thread that sets the server up.
 class ListenerSet {
  public:
+  explicit ListenerSet(int loops) noexcept : num_loops_(loops), loops_(loops) {}
+
   /// Opens all or none. An error names the address.
-  Error open(std::span<const AddressSpec> specs, int loops);
+  Error open(std::span<const AddressSpec> specs, GivenSockets& given);
   std::vector<Listener>& all() noexcept { return listeners_; }
 
-  /// Stops listening: connecting fails from now on, also where a forked child has a copy of the socket, and the paths
-  /// of unix sockets are free. Does nothing when that is done already.
-  void refuse_newcomers() noexcept;
-  /// A loop has stopped watching the sockets; it says so once. The last one closes them.
-  void leave() noexcept;
+  /// Stops listening, and ends `copies`: connecting fails from now on, also where a forked child has a copy of the
+  /// socket, and the paths of unix sockets are free. But sockets that were given, and all if there are copies of them,
+  /// go on to listen elsewhere. Does nothing when that is done already.
+  void refuse_newcomers(ListenerCopies& copies) noexcept;
+  /// A loop has stopped watching the sockets; it says so once. The last one closes them, and is told so.
+  bool leave() noexcept;
 
  private:
+  const int num_loops_;
   std::vector<Listener> listeners_;
   // relaxed: it only decides who does it, and hands nothing over.
   std::atomic<bool> refusing_{false};
-  std::atomic<int> loops_{0};
+  std::atomic<int> loops_;
 };
 
 }  // namespace evio::internal

@@ -52,6 +52,10 @@ class SocketFile {
 
   /// Takes charge of the socket file that has just been bound. When that fails it is removed.
   Error take_charge(const AddressSpec& spec, std::string path);
+  /// Gives it the mode that the address asks for, if it does.
+  Error set_mode(const AddressSpec& spec) const;
+  /// It stays: others have the socket too.
+  void keep() noexcept { path_.clear(); }
 
  private:
   std::string path_;  // empty: nothing to remove

@@ -57,7 +57,7 @@ std::error_code Acceptor::start() { return home_.loop().poller().add(fd_, Intere
 
 void Acceptor::on_ready() noexcept {
   EVIO_ASSERT(home_.loop().on_thread());
-  for (int i = 0; i != kAcceptBatch && !home_.loop().shutting_down(); ++i) {
+  for (int i = 0; i != kAcceptBatch && !server_.closing(); ++i) {
     if (limit_ != nullptr && !limit_->reserve_or_rest(*this)) return rest();
     const Accepted accepted = accept_one();
     if (accepted == Accepted::kExhausted) pause();
@@ -68,7 +68,7 @@ void Acceptor::on_ready() noexcept {
 
 // Those that are passed over leave the slot to the one behind them. What is left of many is for its own loop.
 Accepted Acceptor::accept_waiting() noexcept {
-  for (int i = 0; i != kAcceptBatch && !server_.shutting_down(); ++i) {
+  for (int i = 0; i != kAcceptBatch && !server_.closing(); ++i) {
     const Accepted accepted = accept_one();
     if (accepted != Accepted::kPassedOver) return accepted;
   }
@@ -147,7 +147,7 @@ void Acceptor::tell_of_failure(int err) noexcept try {
 // Makes the connection and hands it over to its loop; to this one too, which opens it when every listener has accepted:
 // `opened` may block.
 Accepted Acceptor::hand_over(FileDescriptor fd, const Addr& local, const Addr& remote) {
-  const int target = server_.balancer().choose(queue_.loop_index(), kernel_balanced_, random_number(), remote);
+  const int target = server_.place(queue_.loop_index(), kernel_balanced_, remote);
   try {
     Worker& worker = *workers_[static_cast<std::size_t>(target)];
     RefPtr<NoteTarget> stream = make_stream(std::move(fd), worker, local, remote);
@@ -175,7 +175,7 @@ RefPtr<NoteTarget> Acceptor::make_stream(FileDescriptor fd, Worker& worker, cons
 
 // What was counted for a connection counts no more.
 void Acceptor::withdraw(int loop, const Addr& remote) noexcept {
-  server_.balancer().on_closed(loop);
+  server_.withdraw(loop);
   if (!handshake_.proxy) server_.peer_limit().remove(remote);
 }
 

@@ -36,7 +36,7 @@ Conn post(ServerState& server, NewConnection with, MakeOpener make_opener) noexc
     if (queue->post({Note::Kind::kAdopt, std::move(opener)})) return conn;
   } catch (const std::bad_alloc&) {
   }
-  server.balancer().on_closed(with.loop);
+  server.withdraw(with.loop);
   return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include "internal/base/resource_limit.hpp"
 #include "internal/net/address_spec.hpp"
+#include "internal/net/given_sockets.hpp"
 #include "internal/server/callback_watch.hpp"
 #include "internal/server/server_access.hpp"
 #include "internal/server/worker_threads.hpp"
@@ -41,13 +42,18 @@ std::string joined(std::span<const std::string> addrs) {
 Engine::Engine(Events events)
     : events_(std::move(events)),
       num_loops_(count_loops(events_.num_loops)),
-      server_(std::make_shared<ServerState>(events_, num_loops_)) {
+      server_(std::make_shared<ServerState>(events_, num_loops_)),
+      listeners_(num_loops_) {
   // An empty function must not be called, and a check for each message would cost every message.
   if (!events_.data) events_.data = [](Conn&, const Bytes&, Output&) { return Action::None; };
   watch_callbacks(events_, *server_);
 }
 
-Engine::~Engine() { server_->lookups().end(); }
+// Where no loop ran, nobody has ended the listening.
+Engine::~Engine() {
+  server_->end();
+  listeners_.refuse_newcomers(server_->copies());
+}
 
 Error Engine::open() {
   given_ = "run";
@@ -63,16 +69,24 @@ Error Engine::open(std::span<const std::string> addrs) {
 }
 
 Error Engine::open_listeners(std::span<const std::string> addrs, bool& portable) {
-  std::vector<AddressSpec> specs(addrs.size());
-  for (std::size_t i = 0; i != addrs.size(); ++i) {
-    if (auto err = parse_address(addrs[i], specs[i])) return err;
-    if (specs[i].tls && !events_.tls)
-      return address_error(specs[i], std::make_error_code(std::errc::invalid_argument), "Events::tls is not set");
-    portable = portable || specs[i].portable;
+  GivenSockets given;
+  std::vector<AddressSpec> specs;
+  if (auto err = given.read(addrs, specs)) return err;
+  for (const AddressSpec& spec : specs) {
+    if (spec.tls && !events_.tls)
+      return address_error(spec, std::make_error_code(std::errc::invalid_argument), "Events::tls is not set");
   }
-  if (auto err = listeners_.open(specs, num_loops_)) return err;
-  for (const Listener& listener : listeners_.all()) server_->addrs.push_back(listener.addr());
+  portable = std::ranges::any_of(specs, &AddressSpec::portable);
+  if (auto err = listeners_.open(specs, given)) return err;
+  publish_listeners();
   return {};
+}
+
+void Engine::publish_listeners() {
+  for (Listener& listener : listeners_.all()) {
+    server_->addrs.push_back(listener.addr());
+    for (const Listener::Socket& socket : listener.sockets()) server_->copies().add(socket.fd.get());
+  }
 }
 
 Error Engine::loop_error(int index, std::error_code code, const std::string& what) const {

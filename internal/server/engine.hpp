@@ -31,6 +31,7 @@ class Engine {
 
  private:
   Error open_listeners(std::span<const std::string> addrs, bool& portable);
+  void publish_listeners();
   Error make_workers(bool portable);
   Error assign_listeners(Worker& worker);
   std::error_code assign(Worker& worker, Listener& listener, Listener::Socket& socket, int addr_index);

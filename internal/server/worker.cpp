@@ -24,6 +24,7 @@ Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, 
 Worker::~Worker() {
   loop_.close();
   loop_.timers().disarm(tick_timer_);
+  loop_.timers().disarm(shutdown_timer_);
   loop_.timers().disarm(drain_timer_);
 }
 
@@ -74,13 +75,25 @@ void Worker::on_stopping() noexcept {
 }
 
 // The first loop to come here refuses newcomers for all; the last one closes the listening sockets.
+void Worker::stop_listening() noexcept {
+  if (!std::exchange(listening_, false)) return;
+  listeners_.refuse_newcomers(server_.copies());
+  for (const auto& acceptor : acceptors_) acceptor->stop();
+  for (const auto& receiver : receivers_) receiver->stop();
+  if (listeners_.leave()) server_.on_listeners_closed();
+}
+
+void Worker::on_drain() noexcept {
+  if (loop_.stopping()) return;
+  if (loop_.index() == 0) loop_.timers().arm(shutdown_timer_, server_.drain_until());
+  stop_listening();
+}
+
 void Worker::on_shutdown() noexcept {
   loop_.timers().disarm(tick_timer_);
+  loop_.timers().disarm(shutdown_timer_);
   loop_.queue()->refuse_functions();
-  listeners_.refuse_newcomers();
-  for (const auto& acceptor : acceptors_) acceptor->stop();
-  listeners_.leave();
-  for (const auto& receiver : receivers_) receiver->begin_shutdown();
+  stop_listening();
   handshakes_.end();
   dialer_.cancel();
   const nanoseconds drain = std::max(nanoseconds(0), events_.drain_timeout);

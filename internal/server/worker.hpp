@@ -49,9 +49,12 @@ class Worker final : public LoopHandler {
     dialer_.sweep();
   }
   void on_listen() noexcept override;
+  void on_drain() noexcept override;
   bool done() noexcept override;
   void on_end() noexcept override;
   void tick(Timer::TimePoint now) noexcept;
+  void stop_listening() noexcept;
+  void drained_long_enough(Timer::TimePoint) noexcept { server_.shut_down(); }
   void end_drain(Timer::TimePoint now) noexcept;
 
   const Events& events_;
@@ -65,7 +68,9 @@ class Worker final : public LoopHandler {
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::unique_ptr<DatagramReceiver>> receivers_;
   MemberTimer<&Worker::tick> tick_timer_{*this};
+  MemberTimer<&Worker::drained_long_enough> shutdown_timer_{*this};  // loop 0: of Server::drain()
   MemberTimer<&Worker::end_drain> drain_timer_{*this};
+  bool listening_ = true;
   bool drained_ = false;
 };
 

@@ -14,7 +14,7 @@ constexpr std::array<const char*, kCalls> kCallNames{
     "read",      "write",      "send",   "sendmsg",  "sendmmsg",    "recvmmsg",   "accept4",    "connect",
     "socket",    "bind",       "listen", "shutdown", "getsockname", "getsockopt", "setsockopt", "epoll_create1",
     "epoll_ctl", "epoll_wait", "poll",   "eventfd",  "pipe2",       "fcntl",      "ioctl",      "lstat",
-    "unlink",    "open",       "flock",  "fstat",    "nanosleep"};
+    "unlink",    "open",       "flock",  "fstat",    "nanosleep",   "fchmodat"};
 
 // Held shared by a thread inside a rule, so that none is left when the injection goes.
 std::shared_mutex gate;
@@ -207,6 +207,11 @@ int __wrap_lstat(const char* path, struct stat* info) {
 int __real_unlink(const char* path);
 int __wrap_unlink(const char* path) {
   return injected({.call = Call::kUnlink, .path = path}, [&] { return __real_unlink(path); });
+}
+
+int __real_fchmodat(int folder, const char* path, mode_t mode, int flags);
+int __wrap_fchmodat(int folder, const char* path, mode_t mode, int flags) {
+  return injected({.call = Call::kFchmodat, .path = path}, [&] { return __real_fchmodat(folder, path, mode, flags); });
 }
 
 // clang-format off

@@ -43,8 +43,9 @@ enum class Call : std::uint8_t {
   kFlock,
   kFstat,
   kNanosleep,
+  kFchmodat,
 };
-inline constexpr std::size_t kCalls = static_cast<std::size_t>(Call::kNanosleep) + 1;
+inline constexpr std::size_t kCalls = static_cast<std::size_t>(Call::kFchmodat) + 1;
 
 /// "read", "epoll_ctl": as the system names it.
 const char* name_of(Call call);
@@ -61,7 +62,7 @@ struct Invocation {
   std::uint32_t events = 0;     // epoll_ctl: what is to be watched for
   std::size_t* size = nullptr;  // read, write, send and sendmsg: a rule may ask for less
   int timeout_ms = 0;           // epoll_wait and poll; epoll_pwait2: rounded up
-  const char* path = nullptr;   // open, lstat and unlink
+  const char* path = nullptr;   // open, lstat, unlink and fchmodat
 };
 
 /// While one of these lives, the library's system calls go through `before`, which returns 0 to have the call made or

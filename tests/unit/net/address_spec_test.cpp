@@ -92,6 +92,69 @@ TEST(AddressSpecTest, ReadsWhatIsWellFormed) {
   }
 }
 
+TEST(AddressSpecTest, ReadsBacklogAndMode) {
+  struct Row {
+    std::string_view text;
+    int backlog = 0;
+    int mode = -1;
+  };
+  const Row table[] = {
+      {"tcp://:1"},
+      {"tcp://:1?backlog=1", 1},
+      {":1?backlog=0128", 128},
+      {"tcp6-net://:1?reuseport=1&backlog=5", 5},
+      {"tcp://:1?backlog=5&backlog=6", 6},
+      {"unix://@s?backlog=2147483647", 2147483647},
+      {"unix://s?mode=0660", 0, 0660},
+      {"unix-net://s?mode=7", 0, 07},
+      {"unix://s?mode=0", 0, 0},
+      {"unix://s?backlog=3&mode=000777", 3, 0777},
+      {"unix://s?mode=600&mode=620", 0, 0620},
+  };
+  for (const Row& row : table) {
+    AddressSpec spec;
+    const Error err = parse_address(row.text, spec);
+    EXPECT_FALSE(err) << err.message();
+    EXPECT_EQ(spec.backlog, row.backlog) << row.text;
+    EXPECT_EQ(spec.mode, row.mode) << row.text;
+  }
+}
+
+TEST(AddressSpecTest, ReadsWhatNamesGivenSockets) {
+  using Source = AddressSpec::Source;
+  struct Row {
+    std::string_view text;
+    Source source;
+    int descriptor = -1;
+    std::string_view name = "";
+  };
+  const Row table[] = {
+      {"fd://3", Source::kDescriptor, 3},
+      {"fd://0", Source::kDescriptor, 0},
+      {"fd://12?", Source::kDescriptor, 12},
+      {"systemd://", Source::kSystemd},
+      {"systemd://web", Source::kSystemd, -1, "web"},
+      {"systemd://web.socket?", Source::kSystemd, -1, "web.socket"},
+      {"unix://fd", Source::kMade},
+  };
+  for (const Row& row : table) {
+    AddressSpec spec;
+    const Error err = parse_address(row.text, spec);
+    EXPECT_FALSE(err) << err.message();
+    EXPECT_EQ(spec.source, row.source) << row.text;
+    EXPECT_EQ(spec.descriptor, row.descriptor) << row.text;
+    EXPECT_EQ(spec.name, row.name) << row.text;
+  }
+}
+
+// They are closed, whatever else is wrong with the address.
+TEST(AddressSpecTest, AnErrorInAnOptionLeavesTheDescriptorThatWasNamed) {
+  AddressSpec spec;
+  EXPECT_TRUE(parse_address("fd://7?mode=0600", spec));
+  EXPECT_EQ(spec.source, AddressSpec::Source::kDescriptor);
+  EXPECT_EQ(spec.descriptor, 7);
+}
+
 TEST(AddressSpecTest, ReuseportIsTrueForTheseValues) {
   for (int c = 1; c != 128; ++c) {
     if (c == '&' || c == '#') continue;
@@ -169,6 +232,46 @@ TEST(AddressSpecTest, RefusesWhatIsNot) {
       "tcp://:80?&reuseport=1",
       "unix://s?reuseport=true",
       "unix-net://s?reuseport=1",
+      "tcp://:80?backlog",
+      "tcp://:80?backlog=",
+      "tcp://:80?backlog=0",
+      "tcp://:80?backlog=-1",
+      "tcp://:80?backlog=+1",
+      "tcp://:80?backlog=1k",
+      "tcp://:80?backlog= 1",
+      "tcp://:80?backlog=2147483648",
+      "udp://:80?backlog=1",
+      "unix://s?mode",
+      "unix://s?mode=",
+      "unix://s?mode=1000",
+      "unix://s?mode=77777777777777",
+      "unix://s?mode=-1",
+      "unix://s?mode=0o660",
+      "unix://s?mode=0x1ff",
+      "unix://s?mode=0680",
+      "unix://s?mode=u+rw",
+      "unix://@s?mode=0660",
+      "tcp://:80?mode=0660",
+      "udp://:80?mode=0660",
+      // given sockets
+      "fd://",
+      "fd://x",
+      "fd://-1",
+      "fd://+3",
+      "fd://3x",
+      "fd:// 3",
+      "fd://3/",
+      "fd://2147483648",
+      "fd-net://3",
+      "systemd-net://",
+      "fd://3?reuseport=true",
+      "fd://3?reuseport=false",
+      "fd://3?backlog=1",
+      "fd://3?mode=0660",
+      "fd://3?x=1",
+      "systemd://?reuseport=1",
+      "systemd://web?backlog=1",
+      "systemd://web?mode=0660",
       // paths
       "unix://",
       "unix://?reuseport=false",
@@ -226,6 +329,9 @@ TEST(AddressSpecTest, SaysWhatWasProbablyMeant) {
       {"http://[::1]/", "tcp://[::1]:80"},
       {"HTTP://[::1]:8080/", "tcp://[::1]:8080"},
       {"ws://host:80/chat", "tcp://host:80"},
+      {"FD://3", "fd://3"},
+      {"Systemd://web", "systemd://web"},
+      {"systemd:web", "systemd://web"},
       // There is no telling, or what would be suggested is none either.
       {"", ""},
       {"tulip://x", ""},
@@ -242,6 +348,15 @@ TEST(AddressSpecTest, SaysWhatWasProbablyMeant) {
       {"999999", ""},
   };
   for (const auto& [text, meant] : table) EXPECT_EQ(suggestion_for(text), meant) << text;
+}
+
+TEST(AddressSpecTest, NobodyConnectsToAGivenSocket) {
+  for (const char* text : {"fd://3", "systemd://"}) {
+    AddressSpec spec;
+    const Error err = parse_peer_address(text, spec);
+    EXPECT_EQ(err.message(), "dial " + std::string(text) + ": fd and systemd are for serve()");
+    EXPECT_EQ(err.code(), std::errc::invalid_argument);
+  }
 }
 
 TEST(AddressSpecTest, AnErrorNamesTheEmptyAddressToo) {

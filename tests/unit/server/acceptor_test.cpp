@@ -80,7 +80,8 @@ class AcceptorTest : public testing::Test {
       const Error err = parse_address("unix://" + names_[i], specs[i]);
       ASSERT_FALSE(err) << err.message();
     }
-    const Error err = listeners_.open(specs, 1);
+    GivenSockets none;
+    const Error err = listeners_.open(specs, none);
     ASSERT_FALSE(err) << err.message();
     events_.load_balance = policy;
     server_ = std::make_unique<ServerState>(events_, loops);
@@ -133,7 +134,7 @@ class AcceptorTest : public testing::Test {
   Events events_;
   int opened_ = 0;
   std::vector<Conn> conns_;
-  ListenerSet listeners_;
+  ListenerSet listeners_{1};
   std::unique_ptr<ServerState> server_;
   Workers workers_;
   std::vector<FakePoller*> pollers_;
