@@ -75,6 +75,8 @@ void Listener::close() noexcept {
 Error Listener::open_given(const AddressSpec& spec, FileDescriptor fd) {
   given_ = true;
   if (auto err = inspect_given_socket(spec, fd.get(), network_)) return err;
+  if (spec.proxy && network_ == Network::kUdp)
+    return address_error(spec, std::make_error_code(std::errc::invalid_argument), "proxy is not for udp sockets");
   if (auto err = prepare_given_socket(spec, fd.get())) return err;
   SocketAddress bound;
   if (!bound.read_local(fd.get())) return call_error(spec, sys::last_error(), "getsockname");

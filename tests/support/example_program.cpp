@@ -92,9 +92,16 @@ bool Program::read_more() {
   return got > 0;
 }
 
-bool Program::writes(std::string_view text) {
-  while (written_.find(text) == std::string::npos) {
-    if (!read_more()) return false;
+bool Program::writes(std::string_view text, std::size_t n) {
+  std::size_t from = 0;
+  while (n != 0) {
+    const std::size_t found = written_.find(text, from);
+    if (found != std::string::npos) {
+      from = found + text.size();
+      --n;
+    } else if (!read_more()) {
+      return false;
+    }
   }
   return true;
 }

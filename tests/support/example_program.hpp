@@ -31,8 +31,8 @@ class Program {
   /// The same for a program that cannot say when it listens: tries until it does.
   Client connect_unix_unannounced(const std::string& name);
 
-  /// Waits until it has written `text`; false when it ended first.
-  bool writes(std::string_view text);
+  /// Waits until it has written `text`, n times; false when it ended first.
+  bool writes(std::string_view text, std::size_t n = 1);
   /// The same for what it must write: the test fails when it does not.
   bool wait_for(std::string_view text);
   /// Closes the other end of what it writes to.
