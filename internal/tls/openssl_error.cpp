@@ -31,11 +31,12 @@ int OpensslError::ssl_reason() const noexcept { return ERR_GET_LIB(code) == ERR_
 std::string OpensslError::alert() const {
   const int number = ssl_reason() - SSL_AD_REASON_OFFSET;
   if (number < 0 || number > 255) return {};
-  // "tlsv1 alert unknown ca": the version is that of the alert's invention. SSL_alert_desc_string_long(3) does not know
-  // those of TLS 1.3.
+  // "tlsv1 alert unknown ca", "tlsv1 unrecognized name": the version is that of the alert's invention.
+  // SSL_alert_desc_string_long(3) does not know those of TLS 1.3.
   const std::string reason = words();
-  const std::size_t at = reason.find("alert ");
-  return at == std::string::npos ? "alert " + std::to_string(number) : reason.substr(at + 6);
+  if (const std::size_t at = reason.find("alert "); at != std::string::npos) return reason.substr(at + 6);
+  const bool has_version = reason.starts_with("tlsv1") || reason.starts_with("sslv3");
+  return has_version ? reason.substr(reason.find(' ') + 1) : "alert " + std::to_string(number);
 }
 
 Error OpensslError::as_error(std::errc otherwise, const std::string& message) const {
