@@ -10,8 +10,9 @@ Error ListenerSet::open(std::span<const AddressSpec> specs, GivenSockets& given)
 }
 
 void ListenerSet::refuse_newcomers(ListenerCopies& copies) noexcept {
-  if (refusing_.exchange(true, std::memory_order_relaxed)) return;
+  // Every loop: it closes datagram sockets of its own next, which nobody may be duplicating then.
   const bool handed_over = copies.end();
+  if (refusing_.exchange(true, std::memory_order_relaxed)) return;
   for (Listener& listener : listeners_) listener.refuse_newcomers(handed_over);
 }
 

@@ -25,7 +25,7 @@ class ListenerSet {
 
   /// Stops listening, and ends `copies`: connecting fails from now on, also where a forked child has a copy of the
   /// socket, and the paths of unix sockets are free. But sockets that were given, and all if there are copies of them,
-  /// go on to listen elsewhere. Does nothing when that is done already.
+  /// go on to listen elsewhere. Does nothing when that is done already; but when it returns, `copies` has ended.
   void refuse_newcomers(ListenerCopies& copies) noexcept;
   /// A loop has stopped watching the sockets; it says so once. The last one closes them, and is told so.
   bool leave() noexcept;
