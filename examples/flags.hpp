@@ -24,7 +24,7 @@ inline constexpr const char* kStdlibHelp = "use poll(2) instead of epoll(7)";
 
 /// A command line parsed like Go's flag package, so that scripts written for evio's examples in Go keep working: one
 /// dash or two, `-port 5000` and `--port=5000`, `--noparse=false`. The first argument that is not a flag, and all after
-/// it, are ignored.
+/// it, are the program's arguments.
 class Flags {
  public:
   explicit Flags(const std::string& program) : options_(program) {}
@@ -51,15 +51,18 @@ class Flags {
   }
 
   /// Sets the target of every flag, or calls fail(). --help prints the usage and exits with 0; throws if stdout cannot
-  /// be written.
-  void parse(int argc, const char* const* argv) {
+  /// be written. Returns the arguments, which most programs ignore.
+  std::vector<std::string> parse(int argc, const char* const* argv) {
     std::vector<std::string> args{""};
-    for (int i = 1; i < argc; ++i) {
+    int i = 1;
+    for (; i < argc; ++i) {
       const std::string_view arg = argv[i];
       if (arg.size() < 2 || arg.front() != '-' || arg == "--") break;
       args.push_back(normalize(arg, i + 1 < argc ? argv[i + 1] : nullptr, i));
     }
     apply(args);
+    if (i < argc && std::string_view(argv[i]) == "--") ++i;
+    return {argv + i, argv + argc};
   }
 
   /// Prints the mistake and the usage to stderr, and exits with 2.

@@ -141,14 +141,11 @@ void announce(const evio::Server& server, const Settings& settings) {
 Settings parse(int argc, char** argv) {
   Settings settings;
   settings.program = argv[0];
-  examples::Flags("restart")
-      .add("loops", settings.loops, "num loops")
-      .add("drain", settings.drain, "seconds that connections have to end after SIGHUP")
-      .add("ready", settings.ready, "set by the process before this one")
-      .parse(argc, argv);
-  for (int i = 1; i < argc; ++i) {
-    if (argv[i][0] != '-') settings.addresses.emplace_back(argv[i]);
-  }
+  settings.addresses = examples::Flags("restart")
+                           .add("loops", settings.loops, "num loops")
+                           .add("drain", settings.drain, "seconds that connections have to end after SIGHUP")
+                           .add("ready", settings.ready, "set by the process before this one")
+                           .parse(argc, argv);
   if (settings.addresses.empty()) settings.addresses.emplace_back("tcp://:5000");
   return settings;
 }
