@@ -171,7 +171,6 @@ bool OpensslSession::encrypt(IovecCursor& from, Wire& wire) noexcept {
 /// Sends the records of this call, behind those of earlier ones. False, with errno: the socket has not taken all.
 bool OpensslSession::transmit(int fd, Wire& wire) noexcept {
   if (wire.output.empty()) return true;
-  if (output_ended_) return true;  // after close_notify nothing may come; the socket may be shut down, too
   std::size_t sent = 0;
   if (!unsent_) {
     const ssize_t n = sys::send(fd, wire.output.data(), wire.output.size(), MSG_NOSIGNAL);
@@ -237,8 +236,6 @@ int OpensslSession::end_output(int fd) noexcept {
   }
   ERR_clear_error();
   if (SSL_shutdown(ssl_.get()) < 0) fail_with_openssl_error();
-  // libssl that knows of it would ignore the peer's key updates, and then decrypt nothing of what follows.
-  SSL_set_shutdown(ssl_.get(), SSL_get_shutdown(ssl_.get()) & ~SSL_SENT_SHUTDOWN);
   const bool sent = transmit(fd, *wire);
   output_ended_ = true;
   if (stage_ == Stage::kFailed) errno = errno_of_failure();

@@ -59,6 +59,16 @@ TEST_P(ResumptionTest, IsOfOneNameAlone) {
   EXPECT_TRUE(resumes(server, dialing, "A.EXAMPLE"));
 }
 
+// As a client might that keeps sessions by address.
+TEST_P(ResumptionTest, IsRefusedToAClientThatAsksForAnotherName) {
+  const TlsContext dialing = fresh(client_files());
+  EXPECT_FALSE(resumes(server, dialing));
+  Connection c(server, dialing);
+  c.server = accept(server, {}, "b.example");
+  ASSERT_TRUE(c.shake_hands());
+  EXPECT_FALSE(c.server->info().resumed);
+}
+
 TEST_P(ResumptionTest, IsNotOfAnotherContext) {
   const TlsContext dialing = fresh(client_files());
   const TlsContext other = loaded(server_files());
