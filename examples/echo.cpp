@@ -1,4 +1,4 @@
-// Sends back what it receives, over TCP or UDP.
+// Sends back what it receives, over TCP, TLS or UDP.
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +9,7 @@
 
 #include "examples/flags.hpp"
 #include "examples/program.hpp"
+#include "examples/tls_flags.hpp"
 
 namespace {
 
@@ -46,7 +47,9 @@ evio::Error run_echo(int argc, char** argv) {
   bool udp = false;
   bool trace = false;
   bool stats = false;
+  evio::TlsFiles tls;
   examples::Flags flags("echo");
+  examples::add_tls_flags(flags, tls);
   flags.add("port", service.port, "server port")
       .add("udp", udp, "listen on udp")
       .add("reuseport", service.reuseport, "reuseport (SO_REUSEPORT)")
@@ -55,9 +58,11 @@ evio::Error run_echo(int argc, char** argv) {
       .add("loops", service.loops, "num loops")
       .add("stdlib", service.stdlib, examples::kStdlibHelp)
       .parse(argc, argv);
+  if (udp && !tls.certificate.empty()) flags.fail("-udp and -tls-cert exclude each other");
   if (udp) service.network = "udp";
 
   evio::Events events;
+  if (examples::serve_tls(events, tls)) service.network = "tls";
   events.data = [trace](evio::Conn&, const evio::Bytes& in, evio::Output& out) {
     if (trace) log_packet(in);
     out = in;

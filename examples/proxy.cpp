@@ -1,5 +1,5 @@
-// A TCP relay: each connection that comes is connected to one address, and what either side sends goes to the other.
-// Either may end its half. Each side keeps little: who sends faster than the other reads is not read.
+// A relay of TCP and TLS: each connection is connected to one address, and what either side sends goes to the other.
+// Either may end its half. Who sends faster than the other reads is not read: each side keeps little.
 
 #include <atomic>
 #include <chrono>
@@ -9,6 +9,7 @@
 
 #include "examples/flags.hpp"
 #include "examples/program.hpp"
+#include "examples/tls_flags.hpp"
 
 namespace {
 
@@ -29,9 +30,9 @@ void log_stats(const evio::Stats& stats) {
                 " out, " + std::to_string(stats.pending) + " waiting");
 }
 
-evio::Events events_of(const std::string& to, std::chrono::seconds idle) {
+evio::Events events_of(const std::string& to, const evio::Dial& how, std::chrono::seconds idle) {
   evio::Events events;
-  events.opened = [to, idle](Conn& conn, evio::Output&, evio::Options& opts) {
+  events.opened = [to, how, idle](Conn& conn, evio::Output&, evio::Options& opts) {
     opts.half_open = opts.read_while_pending = true;
     opts.high_water = kMost;
     opts.low_water = kMost / 4;
@@ -40,7 +41,7 @@ evio::Events events_of(const std::string& to, std::chrono::seconds idle) {
       other(conn).resume();
     } else {
       conn.pause();  // until the other side is there
-      conn.set_context(conn.server().dial(to, conn));
+      conn.set_context(conn.server().dial(to, conn, how));
     }
     return Action::None;
   };
@@ -62,15 +63,19 @@ evio::Events events_of(const std::string& to, std::chrono::seconds idle) {
 evio::Error run_proxy(int argc, char** argv) {
   std::string listen = "tcp://:8000";
   std::string to;
+  evio::TlsFiles tls, dial_tls;
   int loops = 0;
   int idle = 600;
   examples::Flags flags("proxy");
-  flags.add("listen", listen, "address to listen on")
-      .add("to", to, "address to connect to: tcp://host:port or unix://path")
+  examples::add_tls_flags(flags, tls);
+  flags.add("listen", listen, "address to listen on; with -tls-cert tls://:port")
+      .add("to", to, "address to connect to: tcp://host:port, tls://host:port or unix://path")
+      .add("tls-ca", dial_tls.ca, "PEM file of the authorities to verify it with; if empty, the system's")
       .add("loops", loops, "num loops")
       .add("idle", idle, "seconds without a byte in either direction, after which both sides are reset; 0: never")
       .parse(argc, argv);
-  evio::Events events = events_of(to, std::chrono::seconds(idle));
+  evio::Events events = events_of(to, examples::dial_of(to, dial_tls), std::chrono::seconds(idle));
+  if (examples::serve_tls(events, tls)) examples::require_tls(listen);
   events.num_loops = loops;
   evio::Server server;
   events.serving = [&](const evio::Server& running) {
