@@ -31,9 +31,10 @@ namespace evio {
 /// Serves every address until the server shuts down, and then returns no error.
 ///
 /// An address is `scheme://address?options`.
-/// - The scheme is tcp (the default), tcp4, tcp6, udp, udp4, udp6 or unix. tcp and udp without a 4 or 6 listen on both
-///   families. A scheme that ends in `-net` makes the whole call use poll(2) instead of epoll(7). The schemes fd and
-///   systemd name sockets that the process was given: see below.
+/// - The scheme is tcp (the default), tcp4, tcp6, udp, udp4, udp6, tls, tls4, tls6 or unix. Without a 4 or 6, tcp, udp
+///   and tls listen on both families. tls is TCP with TLS, and an Error if Events::tls is not set. A scheme that ends
+///   in `-net` makes the whole call use poll(2) instead of epoll(7). The schemes fd and systemd name sockets that the
+///   process was given: see below.
 /// - The address is `:port` or `*:port` for all interfaces, `host:port`, or `[v6]:port`. Port 0, an empty port, and
 ///   `tcp://` alone mean any free port. A host name is resolved here, which may block, and the first address of each
 ///   family is served. For unix the address is a path, or an abstract name (unix(7)) if it begins with '@'.
@@ -43,6 +44,9 @@ namespace evio {
 ///   many as the system allows. It is an Error for udp.
 /// - The option `mode=0660`, an octal number up to 0777, is the mode of the socket file of a unix path, whatever the
 ///   umask is. The file has it before anyone can connect.
+/// - The option `proxy=v1`, `v2` or `any` requires a PROXY header of that version, the word of a proxy whose connection
+///   it is, before anything else: Conn::remote_addr() and Conn::local_addr() are what it says. One that is bad, or late
+///   by Events::handshake_timeout, resets the connection. It is an Error for udp.
 ///
 /// An empty string is an Error.
 ///

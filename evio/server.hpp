@@ -77,20 +77,24 @@ class Server {
     return post_task_after(loop, delay, internal::make_task<internal::LoopTaskOf<F>, internal::LoopTask>(std::move(f)));
   }
 
-  /// Connects to `addr`: tcp, tcp4, tcp6, udp, udp4, udp6 or unix, as serve() takes them, but with a host that may be a
-  /// name, and without options. An empty host is this machine. Returns at once; then, never within this call, Events::opened is
-  /// called on the connection's loop, and the life of any connection begins; or else Events::unreachable is called.
-  /// What is asked of the connection before that, send(), post(), close_write(), waits, and follows what `opened` adds.
-  /// Conn::close() and Conn::abort() end the attempt, and then what was asked is dropped. Conn::addr_index() is -1, and
-  /// Options::read_while_pending is true when `opened` is called.
+  /// Connects to `addr`: tcp, tcp4, tcp6, tls, tls4, tls6, udp, udp4, udp6 or unix, as serve() takes them, but with a
+  /// host that may be a name, and without options. An empty host is this machine. Returns at once; then, never within
+  /// this call, Events::opened is called on the connection's loop, and the life of any connection begins; or else
+  /// Events::unreachable is called. What is asked of the connection before that, send(), post(), close_write(), waits,
+  /// and follows what `opened` adds. Conn::close() and Conn::abort() end the attempt, and then what was asked is
+  /// dropped. Conn::addr_index() is -1, and Options::read_while_pending is true when `opened` is called.
   ///
   /// Names are looked up on threads of the library's own (getaddrinfo(3)): no loop waits for one. The addresses of a
   /// name are tried as RFC 8305 says: alternating between the families, the next one after a failure or 250 ms.
   ///
+  /// With tls, tls4 or tls6, Events::opened is called when the TLS handshake is done, as Dial::tls says, which must be
+  /// set: the server's certificate and name are verified. The name is Dial::server_name or else the address's host. A
+  /// handshake that fails makes the address unreachable: permission_denied if the server could not be verified.
+  ///
   /// Over UDP it is a connected socket, at the first of the addresses that routing allows, and the connection is as any
   /// other, but that each datagram is one call of Events::data, an empty one too; what a callback adds to `out` is one
-  /// datagram, and each send() another. One that the system does not take, being too long or for want of memory, is lost
-  /// (Notice::DatagramFailed). An ICMP error closes the connection. What Options says of flow means nothing, and
+  /// datagram, and each send() another. One that the system does not take, being too long or for want of memory, is
+  /// lost (Notice::DatagramFailed). An ICMP error closes the connection. What Options says of flow means nothing, and
   /// Action::Detach is Close.
   ///
   /// Returns a Conn of nothing if this refers to no server, or its serve() has returned, or there is no memory.
