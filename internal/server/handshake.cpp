@@ -64,7 +64,7 @@ void Handshake::on_cancel() noexcept { dial_->cancel(); }
 void Handshake::on_ready() noexcept try {
   if (go_on()) finish();
 } catch (const std::bad_alloc&) {
-  fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"), true);
+  fail_without_memory();
 }
 
 bool Handshake::go_on() {
@@ -157,9 +157,11 @@ bool Handshake::shake() {
 }
 
 // Always false, as it waits.
-bool Handshake::wait_for(Interest interest) noexcept {
-  if (const auto err = stream_.watch(interest)) fail(Error(err, "watch"), true);
-  return false;
+bool Handshake::wait_for(Interest interest) noexcept try {
+  const auto err = stream_.watch(interest);
+  return err ? fail(Error(err, "watch: " + err.message()), true) : false;
+} catch (const std::bad_alloc&) {
+  return fail_without_memory();
 }
 
 // This is gone when it returns.
@@ -208,6 +210,10 @@ bool Handshake::fail(const Error& err, bool reset) noexcept {
   leave();
   stream_.end_handshake(reset);
   return false;
+}
+
+bool Handshake::fail_without_memory() noexcept {
+  return fail(Error(std::make_error_code(std::errc::not_enough_memory), "no memory"), true);
 }
 
 // By max_per_ip, which counts the peer that the PROXY header names.

@@ -92,6 +92,7 @@ class Handshake final : public Opening {
   bool fail(std::errc code, std::string_view what, bool reset);
   bool fail(const Error& err, bool reset) noexcept;
   bool fail_reading(ssize_t n);
+  bool fail_without_memory() noexcept;
   bool reject();
   void tell(Notice what, std::error_code code, std::string_view why) noexcept;
   void leave() noexcept;

@@ -228,7 +228,10 @@ Stream::Step Stream::salvage() {
 // Of `left` bytes at the socket.
 ssize_t Stream::read_left(std::span<char> room, std::size_t left) noexcept {
   if (!tls_) return transport_.read(host_.figures_, room.first(std::min(room.size(), left)));
-  const ssize_t n = extras_->tls->read(transport_.fd(), room);
+  ssize_t n = 0;
+  do {  // a part of a record has no bytes
+    n = extras_->tls->read(transport_.fd(), room);
+  } while (n < 0 && sys::would_block(errno) && transport_.unread() > 0);
   if (n > 0) host_.figures_.count_read(static_cast<std::size_t>(n));
   return n;
 }

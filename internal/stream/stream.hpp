@@ -91,8 +91,8 @@ class Stream : public Pollable,
   void open(std::unique_ptr<TlsSession> tls = nullptr) noexcept;
   /// The same of a socket that was adopted; while the server shuts down that ends without a word.
   void open_adopted(FileDescriptor fd) noexcept;
-  /// Its socket's.
-  std::error_code watch(Interest interest) noexcept;
+  /// For what its socket is to be watched. Throws std::bad_alloc.
+  std::error_code watch(Interest interest);
   int fd() const noexcept { return transport_.fd(); }
   /// It was accepted, and is not to be opened. What the peer is told, it has been told, unless it is reset.
   void end_handshake(bool reset) noexcept;

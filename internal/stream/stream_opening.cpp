@@ -77,7 +77,7 @@ void Stream::set_socket(FileDescriptor fd, Interest watched) noexcept {
   unix_ = remote_.port() == 0;
 }
 
-std::error_code Stream::watch(Interest interest) noexcept {
+std::error_code Stream::watch(Interest interest) {
   if (state_.interest == interest) return {};
   Poller& poller = host_.loop_.poller();
   const auto err = state_.interest == Interest::kNone ? poller.add(transport_.fd(), interest, *this)

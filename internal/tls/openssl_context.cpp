@@ -147,6 +147,7 @@ void OpensslContext::set_options() {
   // hardware.
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                    SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_cipher_list(context, "DEFAULT:!kRSA:!PSK:!SRP");  // of TLS 1.2: with forward secrecy
   SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
   // A client's sessions are kept by name, in client_sessions_; a listener's are in the tickets.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

@@ -239,12 +239,16 @@ void Client::reset() {
 
 bool Client::wait(short events, std::error_code& error) {
   error.clear();
-  if (events == POLLIN && tls_ != nullptr && tls_->has_input()) return true;
-  pollfd poll{fd_.get(), events, 0};
   int ready = 0;
-  do {
+  for (;;) {
+    if (events == POLLIN && tls_ != nullptr && tls_->has_input()) return true;
+    const bool flushes = events == POLLIN && tls_ != nullptr && tls_->has_unsent();
+    pollfd poll{fd_.get(), static_cast<short>(events | (flushes ? POLLOUT : 0)), 0};
     ready = ::poll(&poll, 1, static_cast<int>(kPatience.count()));
-  } while (ready < 0 && errno == EINTR);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0 || !flushes || (poll.revents & ~POLLOUT) != 0) break;
+    tls_->flush();
+  }
   if (ready > 0) return true;
   error = std::make_error_code(std::errc::timed_out);
   ADD_FAILURE() << "the server neither " << (events == POLLIN ? "sends nor ends the stream" : "reads");

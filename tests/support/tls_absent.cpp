@@ -13,6 +13,8 @@ std::unique_ptr<TlsWire> TlsWire::connect(int) { return nullptr; }
 ssize_t TlsWire::send(const char*, std::size_t) { return errno = ENOSYS, -1; }
 ssize_t TlsWire::recv(char*, std::size_t, bool) { return errno = ENOSYS, -1; }
 void TlsWire::end_output() {}
+bool TlsWire::has_unsent() { return false; }
+bool TlsWire::flush() { return true; }
 bool TlsWire::has_input() { return ended_ || fd_ < 0; }
 
 std::vector<Mode> with_tls(std::vector<Mode> modes) { return modes; }

@@ -42,7 +42,7 @@ std::unique_ptr<TlsWire> TlsWire::connect(int fd) {
     ERR_clear_error();
     const int result = SSL_do_handshake(wire->ssl_->ssl);
     wire->flush();
-    if (result == 1) return wire;
+    if (result == 1) return wire->take_tickets() ? std::move(wire) : nullptr;
     if (wire->failure(result) != -1 || errno != EAGAIN) break;
     if (wire->fill()) continue;
     if (errno != EAGAIN) break;
@@ -53,14 +53,27 @@ std::unique_ptr<TlsWire> TlsWire::connect(int fd) {
   return nullptr;
 }
 
+// They follow the handshake (RFC 8446, 4.6.1). A client that closes and has not read them resets the connection.
+bool TlsWire::take_tickets() {
+  if (SSL_version(ssl_->ssl) < TLS1_3_VERSION) return true;
+  pollfd poll{fd_, POLLIN, 0};
+  if (::poll(&poll, 1, static_cast<int>(kPatience.count())) != 1) {
+    ADD_FAILURE() << "no tickets come";
+    return false;
+  }
+  fill();
+  has_input();
+  return true;
+}
+
 ssize_t TlsWire::send(const char* from, std::size_t n) {
   const std::lock_guard lock(mutex_);
-  if (!flush()) return -1;
+  if (!flush_locked()) return -1;
   constexpr std::size_t kRecord = 16 * 1024;
   ERR_clear_error();
   const int taken = SSL_write(ssl_->ssl, from, static_cast<int>(std::min(n, kRecord)));
   if (taken <= 0) return failure(taken);
-  if (!flush() && errno != EAGAIN) return -1;
+  if (!flush_locked() && errno != EAGAIN) return -1;
   return taken;
 }
 
@@ -89,14 +102,24 @@ void TlsWire::end_output() {
   const std::lock_guard lock(mutex_);
   ERR_clear_error();
   SSL_shutdown(ssl_->ssl);
-  while (!flush() && errno == EAGAIN) {
+  while (!flush_locked() && errno == EAGAIN) {
     pollfd poll{fd_, POLLOUT, 0};
     if (::poll(&poll, 1, static_cast<int>(kPatience.count())) != 1) break;
   }
 }
 
-// False when not all of it has left.
+bool TlsWire::has_unsent() {
+  const std::lock_guard lock(mutex_);
+  return !unsent_.empty();
+}
+
 bool TlsWire::flush() {
+  const std::lock_guard lock(mutex_);
+  return flush_locked();
+}
+
+// False when not all of it has left.
+bool TlsWire::flush_locked() {
   char buffer[4096];
   for (int n = 0; (n = BIO_read(SSL_get_wbio(ssl_->ssl), buffer, sizeof(buffer))) > 0;)
     unsent_.append(buffer, static_cast<std::size_t>(n));

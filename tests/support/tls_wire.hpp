@@ -27,13 +27,17 @@ class TlsWire {
   void end_output();
   /// There is something that recv() would return.
   bool has_input();
+  /// Something that send() took has not left: flush() is to be called when the socket can be written to.
+  bool has_unsent();
+  bool flush();
 
  private:
   struct Ssl;
   explicit TlsWire(int fd);
 
-  bool flush();
+  bool take_tickets();
   bool fill();
+  bool flush_locked();
   ssize_t failure(int result);
 
   const int fd_;
