@@ -21,6 +21,7 @@ class AddressOptionsFailureTest : public ServerTest {};
 Error serve_elsewhere(const std::string& address) {
   TestServer server(Events(), address);
   EXPECT_FALSE(server.started()) << address;
+  server.shutdown();
   return server.wait();
 }
 

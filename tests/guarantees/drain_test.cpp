@@ -266,7 +266,7 @@ TEST_P(DrainTest, DialAndAdoptStillWorkAndCount) {
   int pair[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
   Client adopted(UniqueFd{pair[0]});
-  ASSERT_NE(handle().adopt(DetachedConn(pair[1])).id(), 0u);
+  ASSERT_NE(handle().adopt(DetachedConn(pair[1]), loops() - 1).id(), 0u);
   last.close();
   expect_echo(adopted);
   ASSERT_TRUE(log_.wait_for("opened", 4));  // that of the target, too
@@ -284,7 +284,7 @@ TEST_P(DrainTest, ADialUnderWayCounts) {
   Events handlers = logging();
   handlers.unreachable = [this](Conn&, const Error&) { log_.add("unreachable"); };
   serve(handlers);
-  const Conn dialing = handle().dial(nowhere.address(), {.timeout = 0s});
+  const Conn dialing = handle().dial(nowhere.address(), {.timeout = 0s, .loop = loops() - 1});
   handle().drain(1h);
   EXPECT_TRUE(refuses());
   EXPECT_TRUE(all_sleep());

@@ -118,6 +118,60 @@ TEST_P(DupListenersTest, WhoWaitsIsAcceptedByTheNextServer) {
   }
 }
 
+// All places are taken, and all listeners rest; the one of a busy loop has not heard of the drain when a place is free.
+TEST_P(DupListenersTest, NobodyIsAcceptedForTheListenerOfABusyLoop) {
+  if (loops() == 1) return;
+  Gate busy;
+  Gate go;
+  const OpensAtEnd opens(go);
+  EventLog log;
+  Events handlers = events();
+  handlers.max_connections = 2;
+  handlers.load_balance = LoadBalance::RoundRobin;
+  handlers.data = [&](Conn& conn, const Bytes& in, Output& out) {
+    if (in == "wait") {
+      busy.open();
+      EXPECT_TRUE(go.wait());
+    }
+    return echo(conn, in, out);
+  };
+  handlers.closed = [&](Conn&, const Error&) {
+    log.add("closed");
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  Client first = server.connect();
+  Client second = server.connect();
+  for (Client* const client : {&first, &second}) {
+    ASSERT_TRUE(client->send_all("hello"));
+    EXPECT_EQ(client->receive(5), "hello");
+  }
+  std::vector<Client> waiting;
+  for (int i = 0; i != 5; ++i) waiting.push_back(server.connect());
+  ASSERT_TRUE(all_sleep());
+  ASSERT_TRUE(first.send_all("wait"));  // loop 0
+  ASSERT_TRUE(busy.wait());
+  const std::vector<int> duplicates = server.handle().dup_listeners();
+  server.handle().drain(kPatience);
+  Counter heard;  // a loop hears of a drain before it calls what was posted later
+  for (int loop = 1; loop != loops(); ++loop) {
+    EXPECT_TRUE(server.handle().post(loop, [&] {
+      heard.add();
+      return Action::None;
+    }));
+  }
+  ASSERT_TRUE(heard.wait_for(static_cast<std::size_t>(loops() - 1)));
+  second.close();
+  ASSERT_TRUE(log.wait_for("closed"));
+  go.open();
+  first.close();
+  EXPECT_FALSE(server.wait());
+  EXPECT_EQ(server.handle().stats().accepted, 2u);
+  TestServer next(echoing(), addresses_of(duplicates));
+  for (Client& one : waiting) expect_echo(std::move(one));
+  remove_file_of(server.addr());
+}
+
 TEST_P(DupListenersTest, AnotherServerServesBesideTheFirst) {
   TestServer server(echoing(), address());
   TestServer next(echoing(), addresses_of(server.handle().dup_listeners()));
