@@ -195,5 +195,24 @@ TEST_F(PeerTest, RenegotiationIsRefused) {
   EXPECT_EQ(ERR_GET_REASON(ERR_get_error()), SSL_R_NO_RENEGOTIATION);  // by an alert
 }
 
+// OpenSSL 3 refuses it to clients by itself, but not to servers.
+TEST_F(TlsTest, RenegotiationIsRefusedToAServer) {
+  SocketPair sockets;
+  const auto dialed = connect(client, "a.example");
+  Peer peer(server, sockets.server.get(), true);
+  SSL_set_max_proto_version(peer.get(), TLS1_2_VERSION);
+  SSL_clear_options(peer.get(), SSL_OP_NO_RENEGOTIATION);
+  for (int i = 0; i < 10 && dialed->handshake(sockets.client.get()) != Progress::kDone; ++i)
+    SSL_do_handshake(peer.get());
+  ASSERT_EQ(SSL_do_handshake(peer.get()), 1);
+  ASSERT_EQ(SSL_renegotiate(peer.get()), 1);
+  SSL_do_handshake(peer.get());  // sends a HelloRequest
+  EXPECT_EQ(Connection::read(*dialed, sockets.client.get()), "");
+  EXPECT_FALSE(dialed->failure()) << dialed->failure().message();
+  ERR_clear_error();
+  EXPECT_EQ(peer.read(), "error " + std::to_string(SSL_ERROR_SSL));
+  EXPECT_EQ(ERR_GET_REASON(ERR_get_error()), SSL_R_NO_RENEGOTIATION);
+}
+
 }  // namespace
 }  // namespace evio::test
