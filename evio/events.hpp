@@ -81,8 +81,8 @@ struct Options {
 /// is valid during the call; a copy of it stays valid.
 ///
 /// UDP sockets that are served only call `data`, once per datagram. Non-empty `out` is sent back as one datagram;
-/// Shutdown is the only action with an effect. Copy the Conn to send more later. One that is dialed has the callbacks of
-/// a connection: see Server::dial().
+/// Shutdown is the only action with an effect. Copy the Conn to send more later. One that is dialed has the callbacks
+/// of a connection: see Server::dial().
 ///
 /// If `opened`, `data`, `timeout`, `congested`, `drained`, `ended` or a function passed to Conn::post() throws, its
 /// connection is closed and `closed` gets the exception's message. What that call

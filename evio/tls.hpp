@@ -16,9 +16,11 @@ class TlsState;
 
 /// What a TlsContext is made of. Thread-safety: a plain value.
 struct TlsFiles {
-  /// PEM files: the certificate chain, the own certificate first, and its key. An empty key is looked for in
-  /// `certificate`. Both empty: a context for dialing only, without a certificate of its own.
-  std::string certificate = {}, key = {};
+  /// PEM file of the certificate chain, the own certificate first. Empty, as `key` is: a context for dialing only,
+  /// without a certificate of its own.
+  std::string certificate = {};
+  /// PEM file of its key. Empty: it is looked for in `certificate`.
+  std::string key = {};
   /// PEM file of the authorities to verify peers with. Empty: the system's for a dial, none for a listener.
   std::string ca = {};
   /// Listener: a client without a certificate that `ca` has signed gets no connection.

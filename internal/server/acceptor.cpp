@@ -163,9 +163,10 @@ Accepted Acceptor::hand_over(FileDescriptor fd, const Addr& local, const Addr& r
 
 // With a PROXY header it has no addresses, and counts for no peer, until that was read.
 RefPtr<NoteTarget> Acceptor::make_stream(FileDescriptor fd, Worker& worker, const Addr& local, const Addr& remote) {
+  static const Addr kLater;
   const bool later = handshake_.proxy.has_value();
   RefPtr<Stream> stream(new Stream(std::move(fd), server_.next_ids(1), worker.streams(), addr_index_,
-                                   later ? Addr() : local, later ? Addr() : remote));
+                                   later ? kLater : local, later ? kLater : remote));
   if (handshake_.any()) {
     stream->open_later(OpeningPtr(new Handshake(worker.handshakes(), *stream, handshake_, addr_index_, local, remote)),
                        network_ == Network::kUnix);
