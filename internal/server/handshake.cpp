@@ -51,7 +51,7 @@ Handshake::Handshake(Handshakes& all, Stream& stream, std::unique_ptr<TlsSession
 
 Handshake::~Handshake() { EVIO_ASSERT(!timer_.armed()); }
 
-void Handshake::on_adopt() noexcept {
+void Handshake::on_begin() noexcept {
   all_.active_.add(*this);
   const auto limit = all_.events_.handshake_timeout;
   if (limit.count() > 0) all_.loop_.timers().arm(timer_, time_after(limit));

@@ -68,7 +68,7 @@ class Handshake final : public Opening {
   Handshake(Handshakes& all, Stream& stream, std::unique_ptr<TlsSession> session, Dialing& dial);
   ~Handshake();
 
-  void on_adopt() noexcept override;
+  void on_begin() noexcept override;
   void on_ready() noexcept override;
   void on_cancel() noexcept override;
   void forget() noexcept override { delete this; }

@@ -98,7 +98,7 @@ void Stream::on_adopt(RefPtr<NoteTarget> self) noexcept {
   // Closed without a word: `opened` was never called for it.
   if (host_.loop_.shutting_down()) return host_.server_.on_closed(*this);
   self.detach();  // the loop's reference, until it is released at the end of a turn
-  if (extras_ != nullptr) return extras_->opening->on_adopt();
+  if (extras_ != nullptr) return extras_->opening->on_begin();
   run(Step::kOpened);
 }
 

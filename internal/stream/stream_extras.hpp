@@ -20,7 +20,7 @@ class Opening {
   /// Somebody has closed or aborted the connection.
   virtual void on_cancel() noexcept = 0;
   /// Its loop has the connection.
-  virtual void on_adopt() noexcept {}
+  virtual void on_begin() noexcept {}
   /// Its socket is ready.
   virtual void on_ready() noexcept {}
   /// The connection is opened, or over.

@@ -4,15 +4,15 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
-#include "tests/fuzz/example_fuzz.hpp"
+#include "tests/fuzz/in_pieces.hpp"
 
 namespace {
 
 using evio::internal::ClientHello;
 
-std::vector<std::string> parse(std::string_view in, std::span<const std::size_t> ends) {
+}  // namespace
+
+std::vector<std::string> evio::test::parse(std::string_view in, std::span<const std::size_t> ends) {
   for (const std::size_t end : ends) {
     std::string name;
     const ClientHello state = evio::internal::find_server_name(in.substr(0, end), name);
@@ -23,6 +23,8 @@ std::vector<std::string> parse(std::string_view in, std::span<const std::size_t>
   }
   return {"incomplete"};
 }
+
+namespace {
 
 TEST(ClientHelloFuzz, TheOutcomeDoesNotDependOnThePieces) {
   const std::string fixed = "\x03\x03" + std::string(32, 'r') + std::string("\0\0\x02\x13\x01\x01\0", 7);
@@ -37,13 +39,7 @@ TEST(ClientHelloFuzz, TheOutcomeDoesNotDependOnThePieces) {
       std::string("\x16\x03\x01\0\x2f\x01\0\0\x2b", 9) + fixed + std::string("\0\0", 2),
       spread,
   };
-  evio::test::check_generated(seeds, 20000, parse);
+  evio::test::check_generated(seeds, 20000);
 }
 
 }  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
-  GTEST_FLAG_SET(throw_on_failure, true);  // so that libFuzzer sees it
-  if (!evio::test::same_in_any_pieces({reinterpret_cast<const char*>(data), size}, parse)) std::abort();
-  return 0;
-}

@@ -4,9 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
-#include "tests/fuzz/example_fuzz.hpp"
+#include "tests/fuzz/in_pieces.hpp"
 
 namespace {
 
@@ -14,7 +12,9 @@ using evio::internal::ProxyHeader;
 using evio::internal::ProxyState;
 using evio::internal::ProxyVersions;
 
-std::vector<std::string> parse(std::string_view in, std::span<const std::size_t> ends) {
+}  // namespace
+
+std::vector<std::string> evio::test::parse(std::string_view in, std::span<const std::size_t> ends) {
   for (const std::size_t end : ends) {
     ProxyHeader header;
     std::string_view why;
@@ -32,6 +32,8 @@ std::vector<std::string> parse(std::string_view in, std::span<const std::size_t>
   return {"incomplete"};
 }
 
+namespace {
+
 TEST(ProxyHeaderFuzz, TheOutcomeDoesNotDependOnThePieces) {
   const std::string signature("\r\n\r\n\0\r\nQUIT\n", 12);
   const std::vector<std::string> seeds{
@@ -44,13 +46,7 @@ TEST(ProxyHeaderFuzz, TheOutcomeDoesNotDependOnThePieces) {
       signature + std::string("\x20\0\0\0", 4),
       signature + std::string("\x21\x31\0\xd8", 4) + std::string(216, 'x'),
   };
-  evio::test::check_generated(seeds, 20000, parse);
+  evio::test::check_generated(seeds, 20000);
 }
 
 }  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
-  GTEST_FLAG_SET(throw_on_failure, true);  // so that libFuzzer sees it
-  if (!evio::test::same_in_any_pieces({reinterpret_cast<const char*>(data), size}, parse)) std::abort();
-  return 0;
-}

@@ -68,6 +68,10 @@ class ContextTest : public ModeTest {
 };
 EVIO_INSTANTIATE(ContextTest, with_tls(all_modes()));
 
+// Detach is an error over TLS: TlsTest.DetachIsAnError.
+class ContextDetachTest : public ContextTest {};
+EVIO_INSTANTIATE(ContextDetachTest, all_modes());
+
 TEST_P(ContextTest, LastsFromOpenedUntilAfterClosed) {
   TestServer server(tracking(), address());
   {
@@ -79,8 +83,7 @@ TEST_P(ContextTest, LastsFromOpenedUntilAfterClosed) {
   EXPECT_EQ(log_.all(), (EventLog::List{"opened", "data", "closed", "destroyed"}));
 }
 
-TEST_P(ContextTest, IsDestroyedOnTheLoopAfterDetached) {
-  if (mode().is_tls()) GTEST_SKIP() << "Detach is an error over TLS: TlsTest.DetachIsAnError";
+TEST_P(ContextDetachTest, IsDestroyedOnTheLoopAfterDetached) {
   Events handlers = tracking();
   handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Detach; };
   handlers.detached = [this](Conn& conn, DetachedConn) {

@@ -15,8 +15,11 @@ namespace {
 class OrderTest : public ModeTest {};
 EVIO_INSTANTIATE(OrderTest, with_tls(all_modes()));
 
-TEST_P(OrderTest, ServingRunsOnceOnTheCallingThread) {
-  if (mode().is_tls()) GTEST_SKIP() << "nobody shakes hands before serving has returned";
+// In `serving` a client connects, and nobody shakes hands with it: no loop runs yet.
+class ServingOrderTest : public OrderTest {};
+EVIO_INSTANTIATE(ServingOrderTest, all_modes());
+
+TEST_P(ServingOrderTest, ServingRunsOnceOnTheCallingThread) {
   Counter calls;
   std::thread::id thread;
   int connected = 0;

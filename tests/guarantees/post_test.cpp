@@ -33,6 +33,10 @@ class PostTest : public FunctionsTest {
 };
 EVIO_INSTANTIATE(PostTest, with_tls(all_modes()));
 
+// Detach is an error over TLS: TlsTest.DetachIsAnError.
+class PostDetachTest : public PostTest {};
+EVIO_INSTANTIATE(PostDetachTest, all_modes());
+
 // False, a Timer of nothing, and the function is destroyed in the call.
 void PostTest::expect_refused() const {
   Fate posted;
@@ -83,8 +87,7 @@ TEST_P(PostTest, ItsCloseCloses) {
   EXPECT_TRUE(log_.wait_for("closed"));
 }
 
-TEST_P(PostTest, ItsDetachDetaches) {
-  if (mode().is_tls()) GTEST_SKIP() << "Detach is an error over TLS: TlsTest.DetachIsAnError";
+TEST_P(PostDetachTest, ItsDetachDetaches) {
   Events events = handlers();
   events.detached = [&](Conn&, DetachedConn) {
     log_.add("detached");

@@ -90,6 +90,10 @@ class TimerTest : public FunctionsTest {
 };
 EVIO_INSTANTIATE(TimerTest, with_tls(all_modes()));
 
+// Detach is an error over TLS: TlsTest.DetachIsAnError.
+class TimerActionsTest : public TimerTest {};
+EVIO_INSTANTIATE(TimerActionsTest, all_modes());
+
 // ---- f runs on the connection's loop as data would.
 
 TEST_P(TimerTest, RunsOnItsConnectionsLoopAsDataWould) {
@@ -116,8 +120,7 @@ TEST_P(TimerTest, RunsOnItsConnectionsLoopAsDataWould) {
   EXPECT_EQ(fate.runs(), 1u);
 }
 
-TEST_P(TimerTest, ItsActionsAndExceptionsCountAsDatas) {
-  if (mode().is_tls()) GTEST_SKIP() << "Detach is an error over TLS: TlsTest.DetachIsAnError";
+TEST_P(TimerActionsTest, ItsActionsAndExceptionsCountAsDatas) {
   Events events = handlers();
   events.detached = [&](Conn&, DetachedConn) {
     log_.add("detached");
