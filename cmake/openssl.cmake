@@ -1,8 +1,8 @@
-# Sets EVIO_TLS to ON where evio::tls is to be built, else to OFF.
+# Sets EVIO_TLS to ON if evio::tls is to be built, otherwise to OFF.
 set(EVIO_TLS AUTO CACHE STRING "Build evio::tls, with OpenSSL 3: ON, OFF, or AUTO for where that is found")
 set_property(CACHE EVIO_TLS PROPERTY STRINGS AUTO ON OFF)
 
-# What is found may be for another architecture: with -m32, the 64-bit library. Then nothing links.
+# find_package() may find a library for another architecture, such as the 64-bit one with -m32: then nothing links.
 function(evio_find_openssl result)
   find_package(OpenSSL 3 QUIET COMPONENTS SSL Crypto)
   set(${result} OFF PARENT_SCOPE)

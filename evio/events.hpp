@@ -80,9 +80,9 @@ struct Options {
 /// what they share needs a lock or an atomic. A callback that blocks stalls every connection on its loop. The `Conn&`
 /// is valid during the call; a copy of it stays valid.
 ///
-/// UDP sockets that are served only call `data`, once per datagram. Non-empty `out` is sent back as one datagram;
-/// Shutdown is the only action with an effect. Copy the Conn to send more later. One that is dialed has the callbacks
-/// of a connection: see Server::dial().
+/// A served UDP socket only calls `data`, once per datagram. Non-empty `out` is sent back as one datagram;
+/// Shutdown is the only action with an effect. Copy the Conn to send more later. A dialed UDP socket has the
+/// callbacks of a connection: see Server::dial().
 ///
 /// If `opened`, `data`, `timeout`, `congested`, `drained`, `ended` or a function passed to Conn::post() throws, its
 /// connection is closed and `closed` gets the exception's message. What that call
@@ -126,8 +126,8 @@ struct Events {
   /// acknowledging some. Then it is aborted: `closed` gets std::errc::timed_out, or the error that it closes with
   /// anyway. Options::write_timeout counts instead if it is shorter. 0 or less means for ever.
   std::chrono::nanoseconds close_timeout = std::chrono::seconds(60);
-  /// How long an accepted connection may take until `opened`, where that needs something of the peer: a TLS handshake,
-  /// a PROXY header. Then it is reset, with a notice. 0 or less means for ever.
+  /// How long the peer of an accepted connection may take for what precedes `opened`: a PROXY header, a TLS handshake.
+  /// Then the connection is reset, with a notice. 0 or less means for ever.
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);
   /// If greater than 0, a callback that takes longer is told of by `notice`, and so is a function passed to post() or
   /// post_after(). Not `serving`, which runs before the loops do, and `notice` itself.
@@ -143,9 +143,9 @@ struct Events {
   /// listener's place in Server::addrs(), `remote` the peer. False resets the connection, and no other callback is
   /// called for it. Do not block here: this delays every connection behind it.
   std::function<bool(int addr_index, const Addr& remote)> accepting = nullptr;
-  /// Called once for each TLS handshake of an accepted connection, before any other callback, on any loop's thread:
-  /// returns the certificate and the rules for it. `server_name` is what the client asks for (RFC 6066), in lower case;
-  /// empty if it asks for nothing. A context that refers to nothing refuses the client.
+  /// Called once for each TLS handshake of an accepted connection, after `accepting` and before `opened`, on any loop's
+  /// thread: returns the certificate and the rules for it. `server_name` is what the client asks for (RFC 6066), in
+  /// lower case; empty if it asks for nothing. A context that refers to nothing refuses the client.
   std::function<TlsContext(int addr_index, std::string_view server_name)> tls = nullptr;
   /// Called on the connection's loop when a time has passed: see Options::idle_timeout, Options::write_timeout and
   /// Conn::expires_after(). Action::None restarts an idle or write timeout; a deadline does not repeat. Action::Close

@@ -42,21 +42,21 @@ namespace evio {
 ///   own (SO_REUSEPORT, socket(7)). It is an Error for unix.
 /// - The option `backlog=N` says how many connections may wait to be accepted (listen(2)), 1 or more. The default is as
 ///   many as the system allows. It is an Error for udp.
-/// - The option `mode=0660`, an octal number up to 0777, is the mode of the socket file of a unix path, whatever the
-///   umask is. The file has it before anyone can connect.
-/// - The option `proxy=v1`, `v2` or `any` requires a PROXY header of that version, the word of a proxy whose connection
-///   it is, before anything else: Conn::remote_addr() and Conn::local_addr() are what it says. One that is bad, or late
-///   by Events::handshake_timeout, resets the connection. It is an Error for udp.
+/// - The option `mode=0660`, an octal number up to 0777, sets the mode of a unix path's socket file, whatever the umask
+///   is, before anyone can connect. It is an Error for anything but a unix path.
+/// - The option `proxy=v1`, `v2` or `any` requires each connection to begin with a PROXY header of that version, in
+///   which a proxy names its client: Conn::remote_addr() and Conn::local_addr() are the addresses in it. A connection
+///   whose header is invalid, or incomplete after Events::handshake_timeout, is reset. It is an Error for udp.
 ///
 /// An empty string is an Error.
 ///
-/// `fd://3` is a socket that the process was given as descriptor 3: a stream socket of TCP or unix that listens, or a
-/// UDP socket that is bound. `systemd://` is all sockets that a service manager has passed to this process
+/// `fd://3` is a socket that the process was given as descriptor 3: a listening TCP or unix stream socket, or a bound
+/// UDP socket. `systemd://` is all sockets that a service manager has passed to this process
 /// (sd_listen_fds(3)), `systemd://NAME` those of that name; each becomes an entry of Server::addrs(), and
 /// Conn::addr_index() is the index there. The environment variables stay as they are. Such sockets belong to serve()
-/// from the call on, are made non-blocking and close-on-exec, and are closed with the listeners, also if serve() fails
-/// for whatever reason. Others that have the same socket can go on to listen, so the file of a unix socket is not
-/// removed. The options above are Errors for them.
+/// from the call on, are made non-blocking and close-on-exec, and are closed with the listeners, even if serve() fails.
+/// Another process that has the same socket can go on listening, so the file of a unix socket is not removed. Of the
+/// options above they take only `proxy`; the others are Errors.
 ///
 /// A unix path is taken over only if no process has the socket at that path open. A server locks the path with ".lock"
 /// appended while it starts, so that of several servers starting at once exactly one serves; the others get an Error.
@@ -68,8 +68,9 @@ namespace evio {
 ///
 /// Returns an Error that names the address, and leaves nothing behind, if an address is invalid or cannot be listened
 /// on, or if there is none. Returns an Error if a loop cannot be set up or its thread cannot be started: each loop
-/// takes a thread and two descriptors. No descriptor that is made is 0, 1 or 2, even if a standard stream is closed.
-/// Rethrows what `serving`, `closed`, `detached`, `pre_write` or `tick` threw, after everything has been closed.
+/// takes a thread and two descriptors. No descriptor that serve() makes is 0, 1 or 2, even if a standard stream is
+/// closed. Rethrows what `serving`, `closed`, `detached`, `pre_write` or `tick` threw, after everything has been
+/// closed.
 [[nodiscard]] Error serve(Events events, std::span<const std::string> addrs);
 
 /// The same for addresses passed one by one: strings, views or literals.

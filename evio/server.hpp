@@ -40,24 +40,24 @@ class Server {
   /// `serving`, while serve() returns, afterwards, and in a signal handler: it is async-signal-safe
   /// (signal-safety(7)).
   void shutdown() const noexcept;
-  /// Stops listening, and shuts the server down when it has no connection left, or when `at_most` has passed. Listening
-  /// sockets, those of UDP too, close at once, and the paths of unix sockets are removed; but see dup_listeners().
-  /// Connections go on until they end by themselves: `closed` has returned, or `detached`. Dials under way, and
-  /// connections that dial() and adopt() make meanwhile, count as well. Of several calls the earlier end holds; with 0
-  /// or less, drain() is shutdown(). Does nothing while the server shuts down, and afterwards. Never waits;
-  /// async-signal-safe, as shutdown() is.
+  /// Stops listening, and shuts the server down once no connection is left or `at_most` has passed. The loops close the
+  /// listening sockets, UDP sockets too, without delay, and remove the paths of unix sockets; but see dup_listeners().
+  /// Connections go on until they end on their own, that is, until `closed` or `detached` has returned. Dials in
+  /// progress, and connections that dial() and adopt() make in the meantime, count too. If it is called several times,
+  /// the earliest deadline applies; with 0 or less, drain() is shutdown(). It has no effect once the server is shutting
+  /// down. Never blocks; async-signal-safe, like shutdown().
   void drain(std::chrono::nanoseconds at_most) const noexcept;
-  /// True once drain() has stopped the listening, also when the server has shut down since.
+  /// True once drain() has begun a drain, and still true after the server has shut down.
   bool draining() const noexcept;
-  /// Duplicates of the sockets that the server listens on, for a process that is to serve their `fd://` addresses. They
-  /// are in the order of addrs(), and close-on-exec; the caller has to close them. There is one for each address; but
-  /// one for each loop with reuseport, and one for each family of a host name, side by side.
+  /// Duplicates the listening sockets, for a process that is to serve them as `fd://` addresses. The duplicates are in
+  /// the order of addrs() and close-on-exec; the caller must close them. Each address has one; with reuseport
+  /// it has one for each loop, and a host name has one for each family, side by side.
   ///
-  /// From then on this server closes its sockets without ending their listening, and leaves the paths of unix sockets
-  /// where they are: what waits to be accepted is accepted by whoever has a duplicate. Close all duplicates before you
-  /// drain if nobody is to listen.
+  /// From then on this server closes its sockets without shutting them down, and leaves the paths of unix sockets in
+  /// place: whoever has a duplicate accepts the connections that wait. If nobody is to listen any more, close all
+  /// duplicates before you call drain().
   ///
-  /// Empty if the listening has ended, and, with errno set, if a duplicate cannot be made.
+  /// Returns nothing if the server no longer listens, or, with errno set, if a duplicate cannot be made.
   std::vector<int> dup_listeners() const;
   /// What loop `loop` has done so far, or with -1 all loops together; all 0 if there is no such loop. Stops no loop,
   /// and also works after serve() has returned.
@@ -80,22 +80,22 @@ class Server {
   /// Connects to `addr`: tcp, tcp4, tcp6, tls, tls4, tls6, udp, udp4, udp6 or unix, as serve() takes them, but with a
   /// host that may be a name, and without options. An empty host is this machine. Returns at once; then, never within
   /// this call, Events::opened is called on the connection's loop, and the life of any connection begins; or else
-  /// Events::unreachable is called. What is asked of the connection before that, send(), post(), close_write(), waits,
-  /// and follows what `opened` adds. Conn::close() and Conn::abort() end the attempt, and then what was asked is
-  /// dropped. Conn::addr_index() is -1, and Options::read_while_pending is true when `opened` is called.
+  /// Events::unreachable is called. Calls of send(), post() and close_write() before that wait, and take effect
+  /// after what `opened` adds. Conn::close() and Conn::abort() cancel the attempt and drop them. Conn::addr_index()
+  /// is -1, and Options::read_while_pending is true when `opened` is called.
   ///
   /// Names are looked up on threads of the library's own (getaddrinfo(3)): no loop waits for one. The addresses of a
   /// name are tried as RFC 8305 says: alternating between the families, the next one after a failure or 250 ms.
   ///
-  /// With tls, tls4 or tls6, Events::opened is called when the TLS handshake is done, as Dial::tls says, which must be
-  /// set: the server's certificate and name are verified. The name is Dial::server_name or else the address's host. A
+  /// With tls, tls4 or tls6, Events::opened is called once the TLS handshake is done. Dial::tls must be set, and says
+  /// how the server's certificate and name are verified. The name is Dial::server_name or else the address's host. A
   /// handshake that fails makes the address unreachable: permission_denied if the server could not be verified.
   ///
-  /// Over UDP it is a connected socket, at the first of the addresses that routing allows, and the connection is as any
-  /// other, but that each datagram is one call of Events::data, an empty one too; what a callback adds to `out` is one
-  /// datagram, and each send() another. One that the system does not take, being too long or for want of memory, is
-  /// lost (Notice::DatagramFailed). An ICMP error closes the connection. What Options says of flow means nothing, and
-  /// Action::Detach is Close.
+  /// With udp, udp4 or udp6 it is a socket connected to the first address that routing allows. It is a connection like
+  /// any other, except that each datagram received, even an empty one, is one call of Events::data, and that what a
+  /// callback adds to `out` is sent as one datagram, and each send() as another. A datagram that the system refuses,
+  /// because it is too long or memory is short, is lost (Notice::DatagramFailed). An ICMP error closes the connection.
+  /// The flow options have no effect, and Action::Detach acts as Close.
   ///
   /// Returns a Conn of nothing if this refers to no server, or its serve() has returned, or there is no memory.
   Conn dial(std::string_view addr, Dial how = {}) const { return dial_with(addr, std::move(how), nullptr); }

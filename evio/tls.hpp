@@ -30,7 +30,7 @@ struct TlsFiles {
   /// Application protocols (RFC 7301), the preferred one first. If both sides have some, and none in common, there is
   /// no connection.
   std::vector<std::string> alpn = {};
-  /// The least version of TLS: 12 or 13.
+  /// The lowest version of TLS that is accepted: 12 or 13.
   int min_version = 12;
 };
 
@@ -69,7 +69,7 @@ struct TlsInfo {
   std::string version;                  ///< "TLSv1.2" or "TLSv1.3".
   std::string cipher;                   ///< As OpenSSL names it: "TLS_AES_256_GCM_SHA384".
   std::string alpn;                     ///< The application protocol; empty: none.
-  std::string server_name;              ///< That the client has asked for, in lower case; empty: none.
+  std::string server_name;              ///< The name that the client asked for, in lower case; empty: none.
   std::string peer_subject;             ///< Of the peer's certificate, as RFC 4514 writes it; empty: none.
   std::vector<std::string> peer_names;  ///< Its DNS names and IP addresses; others as "email:..." and "URI:...".
   bool resumed = false;                 ///< An earlier session goes on.

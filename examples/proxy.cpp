@@ -1,5 +1,5 @@
-// A relay of TCP and TLS: each connection is connected to one address, and what either side sends goes to the other.
-// Either may end its half. Who sends faster than the other reads is not read: each side keeps little.
+// A relay for TCP and TLS: it connects each client to one address and passes on what either side sends. Either side may
+// end its half. A side that sends faster than the other reads is paused, so little is buffered.
 
 #include <atomic>
 #include <chrono>

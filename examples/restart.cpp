@@ -1,5 +1,5 @@
-// Echoes at the addresses that it is given, and replaces itself on SIGHUP without losing a connection: it starts its
-// program anew, hands it the listening sockets, and drains as soon as that one serves.
+// Echoes at the given addresses. On SIGHUP it replaces itself without losing a connection: it starts its program again,
+// hands over the listening sockets, and drains as soon as the new process serves.
 //
 //   restart [--loops=N] [--drain=SECONDS] ADDRESS...
 
@@ -25,12 +25,12 @@ namespace {
 struct Settings {
   std::string program;
   int loops = 1;
-  int drain = 60;  // the seconds that connections have to end
-  int ready = -1;  // set for a successor: what it closes when it serves
+  int drain = 60;  // how many seconds connections have to end
+  int ready = -1;  // in a successor: the socket on which it reports that it serves
   std::vector<std::string> addresses;
 };
 
-// The sockets that this process talks to itself and to its successor with are connections like any other; these are
+// The sockets over which this process talks to itself and to its successor are connections like any other; these are
 // their contexts.
 struct Signals {};
 struct Successor {
@@ -53,7 +53,7 @@ struct SocketPair {
 
 std::string number(std::string_view before, int value) { return std::string(before) + std::to_string(value); }
 
-// Starts the program with the sockets that this one listens on. They and `ready` are open in the new process alone.
+// Starts the program with this one's listening sockets. No other child process inherits them or `ready`.
 bool spawn(const Settings& settings, const std::vector<int>& sockets, int ready) {
   std::vector<std::string> args{settings.program, number("--loops=", settings.loops),
                                 number("--drain=", settings.drain), number("--ready=", ready)};
@@ -93,7 +93,7 @@ class Restarter {
  public:
   explicit Restarter(const Settings& settings) : settings_(settings) {}
 
-  /// On SIGHUP a successor is started. Both sockets are loop 0's, which is one thread.
+  /// Starts a successor on every SIGHUP. Both sockets belong to loop 0, and so to one thread.
   void start(const evio::Server& server) {
     const SocketPair pair;
     if (!pair.ok) return examples::log("cannot restart: no socket for signals");
@@ -114,7 +114,7 @@ class Restarter {
     conn.server().drain(std::chrono::seconds(settings_.drain));
     return true;
   }
-  /// One that ends before it has said that it serves has failed: this process goes on.
+  /// A successor that ends before it reports that it serves has failed: this process goes on.
   void on_closed(evio::Conn& conn) {
     const auto* const successor = conn.context<Successor>();
     if (successor == nullptr || successor->serves) return;
@@ -128,7 +128,7 @@ class Restarter {
   bool starting_ = false;
 };
 
-// Tells the process before this one that it may drain.
+// Tells the predecessor that it may drain.
 void announce(const evio::Server& server, const Settings& settings) {
   const std::string who = "restart server " + std::to_string(::getpid());
   examples::log(who + " started on port " + std::to_string(server.addrs()[0].port()) +

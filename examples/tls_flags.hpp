@@ -10,9 +10,9 @@
 
 namespace examples {
 
-/// Adds the flags of what serves TLS.
+/// Adds the flags of a program that serves TLS.
 inline void add_tls_flags(Flags& flags, evio::TlsFiles& files) {
-  flags.add("tls-cert", files.certificate, "serve TLS: PEM file of the certificate and those that it is signed with")
+  flags.add("tls-cert", files.certificate, "serve TLS: PEM file of the certificate chain")
       .add("tls-key", files.key, "PEM file of its key; if empty, the key is in the file of the certificate");
 }
 
@@ -42,7 +42,7 @@ inline bool serve_tls(evio::Events& events, const evio::TlsFiles& files) {
   return true;
 }
 
-/// Throws unless that is an address of TLS: who has given a certificate would serve plain text.
+/// Throws unless it is a TLS address: with a certificate given, nobody expects plain text to be served.
 inline void require_tls(const std::string& address) {
   if (!address.starts_with("tls")) throw std::runtime_error("-tls-cert: " + address + " does not begin with tls");
 }

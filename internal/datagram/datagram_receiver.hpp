@@ -24,7 +24,7 @@ class DatagramReceiver final : public Pollable {
   std::error_code start();
   void on_ready() noexcept override;
 
-  /// Receives no more, and closes the socket, unless answers wait that it does not take: then it closes after them.
+  /// Stops receiving, and closes the socket as soon as it has taken all answers that wait.
   void stop() noexcept;
   /// True while answers wait.
   bool is_answering() const noexcept { return socket_.blocked(); }

@@ -29,7 +29,7 @@ constexpr Scheme kSchemes[] = {
     {"udp4", Network::kUdp, AddressSpec::Family::kV4},
     {"udp6", Network::kUdp, AddressSpec::Family::kV6},
     {"unix", Network::kUnix, AddressSpec::Family::kBoth},
-    // Of these the socket itself says what it is.
+    // For these, the socket itself tells its kind.
     {"fd", Network::kTcp, AddressSpec::Family::kBoth, AddressSpec::Source::kDescriptor},
     {"systemd", Network::kTcp, AddressSpec::Family::kBoth, AddressSpec::Source::kSystemd},
 };
@@ -54,7 +54,7 @@ Error parse_proxy(std::string_view versions, AddressSpec& spec) {
   return {};
 }
 
-// The whole of a number without a sign.
+// Parses all of `text` as a number without a sign.
 std::optional<int> parse_number(std::string_view text, int base) {
   int number = 0;
   const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), number, base);
@@ -62,7 +62,7 @@ std::optional<int> parse_number(std::string_view text, int base) {
   return number;
 }
 
-// These options are for sockets that are made here.
+// For options that apply only to sockets made here.
 Error refuse_if_given(std::string_view option, const AddressSpec& spec) {
   if (spec.source == AddressSpec::Source::kMade) return {};
   return invalid(spec, std::string(option) + " is not for a socket that was given");
@@ -202,7 +202,7 @@ Error read_address(std::string_view text, AddressSpec& spec) {
     if (!find_scheme(scheme, spec)) return invalid(spec, "unknown scheme " + quoted(scheme));
     address = text.substr(end + 3);
   }
-  // The options last: what they may be depends on the rest.
+  // Options come last: which ones are allowed depends on the rest.
   const std::size_t query = address.find('?');
   if (auto err = parse_target(address.substr(0, query), spec)) return err;
   return query == std::string_view::npos ? Error() : parse_options(address.substr(query + 1), spec);

@@ -14,7 +14,7 @@ namespace evio::internal {
 /// What the text of an address says: `scheme://address?options`.
 struct AddressSpec {
   enum class Family : std::uint8_t { kBoth, kV4, kV6 };
-  /// Where its sockets come from: they are made, or the process was given them.
+  /// Where its sockets come from: they are made here, or were given to the process.
   enum class Source : std::uint8_t { kMade, kDescriptor, kSystemd };
 
   std::string text;                     // as the user wrote it, for messages
@@ -36,9 +36,9 @@ struct AddressSpec {
 };
 
 /// Reads an address to listen on; an error names it, what is wrong with it and what was probably meant, and leaves
-/// `spec` unspecified but for its text, its source and the descriptor it names.
+/// `spec` unspecified except for its text, its source and the descriptor it names.
 Error parse_address(std::string_view text, AddressSpec& spec);
-/// The same for an address to connect to, which has a port, or a path, and no options, and is no given socket's.
+/// The same for an address to connect to: it has a port or a path, has no options, and names no given socket.
 Error parse_peer_address(std::string_view text, AddressSpec& spec);
 
 /// Sets what the name of a scheme, "tcp4-net", stands for; false when there is none of that name.

@@ -115,7 +115,7 @@ bool read_name(Part extension, std::string& name) {
     return false;
   for (name.reserve(size); !extension.empty();) {
     unsigned c = 0;
-    if (!extension.read(1, c) || c == 0) return false;
+    if (!extension.read(1, c) || c <= ' ' || c > '~') return false;  // it is shown in messages
     name.push_back(static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c));
   }
   return true;

@@ -1,6 +1,7 @@
 #include "internal/net/given_sockets.hpp"
 
 #include <algorithm>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -41,10 +42,17 @@ Error inspect_datagram(const AddressSpec& spec, int fd, int protocol) {
 Error GivenSockets::read(std::span<const std::string> addresses, std::vector<AddressSpec>& specs) {
   Error first;
   for (const std::string& address : addresses) {
-    Error err = read(address, specs);
+    Error err = read_or_run_out(address, specs);
     if (err && !first) first = std::move(err);
   }
   return first;
+}
+
+// Those that follow are still to be closed.
+Error GivenSockets::read_or_run_out(const std::string& address, std::vector<AddressSpec>& specs) try {
+  return read(address, specs);
+} catch (const std::bad_alloc&) {
+  return Error(std::make_error_code(std::errc::not_enough_memory), "no memory");
 }
 
 Error GivenSockets::read(const std::string& address, std::vector<AddressSpec>& specs) {
@@ -82,7 +90,8 @@ Error GivenSockets::add(AddressSpec spec, std::vector<AddressSpec>& specs) {
   if (std::ranges::find(sockets_, spec.descriptor, &FileDescriptor::get) != sockets_.end())
     return unusable(spec, " is given twice");
   if (sys::fcntl(spec.descriptor, F_GETFD, 0) == -1) return unusable(spec, " is not open");
-  sockets_.emplace_back(spec.descriptor);
+  FileDescriptor socket(spec.descriptor);
+  sockets_.push_back(std::move(socket));
   specs.push_back(std::move(spec));
   return {};
 }

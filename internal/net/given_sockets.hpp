@@ -11,18 +11,19 @@
 
 namespace evio::internal {
 
-/// The sockets that the process was given and that its addresses name: fd:// and systemd://. They are serve()'s from
-/// the call on, so those that no listener takes are closed with this.
+/// The given sockets that the addresses name: fd:// and systemd://. serve() owns them from the call on, so the
+/// destructor closes those that no listener has taken.
 /// Thread-safety: one thread.
 class GivenSockets {
  public:
-  /// Reads all addresses, of which systemd:// may become several, or none. Every socket that is named belongs to this
-  /// then, also when there is an error, which is the first address's that has one.
+  /// Reads all addresses; systemd:// may become several, or none. Takes ownership of every socket that is named, even
+  /// on error. Returns the first error.
   Error read(std::span<const std::string> addresses, std::vector<AddressSpec>& specs);
-  /// The socket of an address that was read; not valid if it is not a given one's.
+  /// The socket of an address that was read; invalid unless the address names a given one.
   FileDescriptor take(const AddressSpec& spec) noexcept;
 
  private:
+  Error read_or_run_out(const std::string& address, std::vector<AddressSpec>& specs);
   Error read(const std::string& address, std::vector<AddressSpec>& specs);
   Error add(AddressSpec spec, std::vector<AddressSpec>& specs);
   Error add_all(const AddressSpec& spec, std::vector<AddressSpec>& specs);
@@ -32,7 +33,7 @@ class GivenSockets {
 
 /// What kind of socket was given. An error says why it cannot be served.
 Error inspect_given_socket(const AddressSpec& spec, int fd, Network& network);
-/// Makes it non-blocking and close-on-exec, as sockets are that are made here.
+/// Makes it non-blocking and close-on-exec, like the sockets that are made here.
 Error prepare_given_socket(const AddressSpec& spec, int fd);
 
 }  // namespace evio::internal

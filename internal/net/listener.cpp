@@ -59,8 +59,8 @@ Error Listener::open(const AddressSpec& spec, FileDescriptor given, int loops) {
   return network_ == Network::kUnix ? open_unix(spec) : open_internet(spec, loops);
 }
 
-// shutdown(2) ends the listening of every copy of the socket, close(2) of this process' alone. Datagram sockets belong
-// to one loop each, which closes them.
+// shutdown(2) stops all copies of the socket from listening, close(2) only this process's. Each datagram socket belongs
+// to one loop, which closes it.
 void Listener::refuse_newcomers(bool handed_over) noexcept {
   if (network_ == Network::kUdp || given_) return;
   if (handed_over) return file_.keep();
@@ -81,9 +81,11 @@ Error Listener::open_given(const AddressSpec& spec, FileDescriptor fd) {
   SocketAddress bound;
   if (!bound.read_local(fd.get())) return call_error(spec, sys::last_error(), "getsockname");
   if (network_ == Network::kTcp) {
-    if (auto err = set_options(spec, fd.get(), kTcpOptions)) return err;
+    // Multipath TCP has not all of them.
+    auto err = set_options(spec, fd.get(), kTcpOptions);
+    if (err && err.code() != std::errc::operation_not_supported) return err;
   }
-  // Of datagrams that wait already nobody will know where they were sent to.
+  // Datagrams that are queued already carry no destination address.
   if (network_ == Network::kUdp && bound.is_wildcard()) {
     if (auto err = ask_for_local_address(spec, fd.get(), bound.family())) return err;
   }

@@ -13,8 +13,8 @@
 namespace evio::internal {
 
 /// One address being listened on: all its sockets. A name with addresses of both families has a socket for each; with
-/// reuseport each loop has sockets of its own; of a socket that was given there is that one. Thread-safety: one thread;
-/// refuse_newcomers() beside loops that accept.
+/// reuseport each loop has sockets of its own; a given socket is the only one. Thread-safety: one thread;
+/// refuse_newcomers() may run while loops accept.
 class Listener {
  public:
   struct Socket {
@@ -29,8 +29,8 @@ class Listener {
 
   /// Binds and listens, or takes the socket that was given. An error names the address and leaves nothing open.
   Error open(const AddressSpec& spec, FileDescriptor given, int loops);
-  /// Connecting fails from now on, and a unix path is free again; but not if others may listen on the same socket: one
-  /// that was given, or was handed over. Loops may still watch the sockets.
+  /// Connecting fails from now on, and a unix path is free again, unless others may be listening on the same socket
+  /// because it was given or handed over. Loops may still watch the sockets.
   void refuse_newcomers(bool handed_over) noexcept;
   /// Closes the sockets.
   void close() noexcept;
@@ -40,6 +40,7 @@ class Listener {
   const Addr& addr() const noexcept { return sockets_.front().addr; }
   std::vector<Socket>& sockets() noexcept { return sockets_; }
   bool reuse_port() const noexcept { return reuse_port_; }
+  bool given() const noexcept { return given_; }
   bool tls() const noexcept { return tls_; }
   std::optional<ProxyVersions> proxy() const noexcept { return proxy_; }
 

@@ -7,6 +7,7 @@
 namespace evio::internal {
 
 std::vector<int> ListenerCopies::make() {
+  errno = 0;  // it tells a failure from the end
   const std::lock_guard lock(mutex_);
   std::vector<FileDescriptor> made;
   std::vector<int> copies;
@@ -20,7 +21,7 @@ std::vector<int> ListenerCopies::make() {
     errno = failure;
     return {};
   }
-  made_ = made_ || !made.empty();
+  if (!made.empty()) made_.store(true, std::memory_order_relaxed);
   for (FileDescriptor& copy : made) copies.push_back(copy.release());
   return copies;
 }
@@ -28,7 +29,7 @@ std::vector<int> ListenerCopies::make() {
 bool ListenerCopies::end() noexcept {
   const std::lock_guard lock(mutex_);
   sockets_.clear();
-  return made_;
+  return any_made();
 }
 
 }  // namespace evio::internal

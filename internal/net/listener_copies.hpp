@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <vector>
 
@@ -7,8 +8,8 @@
 
 namespace evio::internal {
 
-/// The sockets that a server listens on, for those who ask for duplicates to hand them over. It owns none of them:
-/// whoever closes the first one calls end() before. Thread-safety: add() the thread that sets the server up; the rest
+/// The sockets that a server listens on, of which dup_listeners() makes duplicates. It owns none of them: end() must
+/// be called before the first one is closed. Thread-safety: add() the thread that sets the server up; the rest
 /// any thread.
 class ListenerCopies {
  public:
@@ -16,13 +17,15 @@ class ListenerCopies {
   /// A duplicate of each, close-on-exec, in the order in which they were added. None at all if one cannot be made, or
   /// after end().
   std::vector<int> make();
-  /// No more are made. True when some were: then others may be listening on those sockets.
+  /// Whether any were made. relaxed: a hint that another process may be listening, too.
+  bool any_made() const noexcept { return made_.load(std::memory_order_relaxed); }
+  /// Makes no more from now on. True if any were made: others may then be listening on those sockets.
   bool end() noexcept;
 
  private:
-  std::mutex mutex_;  // for what follows, and so that no socket is closed while it is duplicated
+  std::mutex mutex_;  // guards what follows; keeps sockets open while they are duplicated
   std::vector<int> sockets_;
-  bool made_ = false;
+  std::atomic<bool> made_{false};
 };
 
 }  // namespace evio::internal

@@ -10,7 +10,7 @@ Error ListenerSet::open(std::span<const AddressSpec> specs, GivenSockets& given)
 }
 
 void ListenerSet::refuse_newcomers(ListenerCopies& copies) noexcept {
-  // Every loop: it closes datagram sockets of its own next, which nobody may be duplicating then.
+  // On every loop: it is about to close its own datagram sockets, which nobody may be duplicating by then.
   const bool handed_over = copies.end();
   if (refusing_.exchange(true, std::memory_order_relaxed)) return;
   for (Listener& listener : listeners_) listener.refuse_newcomers(handed_over);

@@ -24,10 +24,10 @@ class ListenerSet {
   std::vector<Listener>& all() noexcept { return listeners_; }
 
   /// Stops listening, and ends `copies`: connecting fails from now on, also where a forked child has a copy of the
-  /// socket, and the paths of unix sockets are free. But sockets that were given, and all if there are copies of them,
-  /// go on to listen elsewhere. Does nothing when that is done already; but when it returns, `copies` has ended.
+  /// socket, and the paths of unix sockets are free. But given sockets, and all sockets if copies were
+  /// made, may go on listening elsewhere. Only the first call does this; `copies` has ended when any call returns.
   void refuse_newcomers(ListenerCopies& copies) noexcept;
-  /// A loop has stopped watching the sockets; it says so once. The last one closes them, and is told so.
+  /// Each loop calls this once, when it has stopped watching the sockets. The last call closes them and returns true.
   bool leave() noexcept;
 
  private:

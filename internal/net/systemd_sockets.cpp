@@ -58,7 +58,7 @@ Error find_named(const AddressSpec& spec, int count, std::vector<int>& descripto
 Error find_systemd_sockets(const AddressSpec& spec, std::vector<int>& descriptors) {
   int pid = 0;
   if (auto err = read_number(spec, "LISTEN_PID", pid)) return err;
-  // A process that was started by the one they were meant for has inherited the variables, not the sockets.
+  // A child of the process that they were meant for inherits the variables, but not the sockets.
   if (pid != ::getpid())
     return invalid(spec, "the sockets were given to another process: LISTEN_PID is " + std::to_string(pid) +
                              ", this is process " + std::to_string(::getpid()));
@@ -66,7 +66,7 @@ Error find_systemd_sockets(const AddressSpec& spec, std::vector<int>& descriptor
   if (auto err = read_number(spec, "LISTEN_FDS", count)) return err;
   if (count == 0) return invalid(spec, "LISTEN_FDS is 0: no sockets were given");
   if (count > std::numeric_limits<int>::max() - kFirst)
-    return invalid(spec, "LISTEN_FDS is " + std::to_string(count) + ": there are not so many descriptors");
+    return invalid(spec, "LISTEN_FDS is " + std::to_string(count) + ": there are not that many descriptors");
   if (!spec.name.empty()) return find_named(spec, count, descriptors);
   for (int i = 0; i != count; ++i) descriptors.push_back(kFirst + i);
   return {};

@@ -150,7 +150,7 @@ Error SocketFile::take_charge(const AddressSpec& spec, std::string path) {
   return {};
 }
 
-// bind(2) has applied the umask, which is the process's and so cannot be changed beside other threads.
+// bind(2) has applied the umask, which belongs to the whole process and so cannot be changed while other threads run.
 Error SocketFile::set_mode(const AddressSpec& spec) const {
   if (spec.mode < 0 || sys::chmod_no_follow(path_.c_str(), static_cast<mode_t>(spec.mode)) == 0) return {};
   return call_error(spec, sys::last_error(), "chmod");

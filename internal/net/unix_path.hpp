@@ -54,7 +54,7 @@ class SocketFile {
   Error take_charge(const AddressSpec& spec, std::string path);
   /// Gives it the mode that the address asks for, if it does.
   Error set_mode(const AddressSpec& spec) const;
-  /// It stays: others have the socket too.
+  /// Leaves the file in place: others have the socket too.
   void keep() noexcept { path_.clear(); }
 
  private:

@@ -42,6 +42,7 @@ Acceptor::Acceptor(const Listener& listener, const Listener::Socket& socket, int
       network_(listener.network()),
       is_wildcard_(socket.is_wildcard),
       kernel_balanced_(listener.reuse_port()),
+      given_(listener.given()),
       handshake_{listener.tls(), listener.proxy()},
       screens_(events.accepting || server.peer_limit().is_set()),
       home_(home),
@@ -183,6 +184,7 @@ void Acceptor::withdraw(int loop, const Addr& remote) noexcept {
 void Acceptor::rest() noexcept {
   home_.loop().poller().remove(fd_);
   resting_ = true;
+  if (is_shared()) pass_wake_up_on();
 }
 
 void Acceptor::on_order() noexcept {
@@ -198,6 +200,7 @@ void Acceptor::on_order() noexcept {
 // EPOLLEXCLUSIVE cannot be modified away (epoll_ctl(2)): to pause is to remove, to resume is to add.
 void Acceptor::pause() noexcept {
   home_.loop().poller().remove(fd_);
+  if (is_shared()) pass_wake_up_on();
   home_.loop().timers().arm(resume_timer_, Timer::Clock::now() + kPause);
 }
 
@@ -209,6 +212,14 @@ void Acceptor::stop() noexcept {
   if (limit_ != nullptr) limit_->stop(*this);
   if (!resume_timer_.armed() && !resting_) home_.loop().poller().remove(fd_);
   home_.loop().timers().disarm(resume_timer_);
+  pass_wake_up_on();
 }
+
+// Another process may accept at this socket.
+bool Acceptor::is_shared() const noexcept { return given_ || server_.copies().any_made(); }
+
+// The kernel may have told this loop alone of a connection that it does not accept now (epoll_ctl(2): EPOLLEXCLUSIVE).
+// On a listening socket this ends nothing, but wakes up everyone who waits for it.
+void Acceptor::pass_wake_up_on() const noexcept { sys::shutdown(fd_, SHUT_WR); }
 
 }  // namespace evio::internal

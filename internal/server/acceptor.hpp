@@ -56,6 +56,8 @@ class Acceptor final : public Pollable, private ConnectionLimit::Waiter {
   RefPtr<NoteTarget> make_stream(FileDescriptor fd, Worker& worker, const Addr& local, const Addr& remote);
   void withdraw(int loop, const Addr& remote) noexcept;
 
+  bool is_shared() const noexcept;
+  void pass_wake_up_on() const noexcept;
   void rest() noexcept;
   void pause() noexcept;
   void resume(Timer::TimePoint now) noexcept;
@@ -66,6 +68,7 @@ class Acceptor final : public Pollable, private ConnectionLimit::Waiter {
   const Network network_;
   const bool is_wildcard_;      // a connection's own address differs from bound_
   const bool kernel_balanced_;  // by reuseport: the kernel has chosen the loop
+  const bool given_;
   const HandshakeRules handshake_;
   const bool screens_;  // some connections are refused
   Worker& home_;

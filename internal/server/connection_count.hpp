@@ -7,8 +7,8 @@
 namespace evio::internal {
 
 /// The connections of a server over all loops: accepted, dialed and adopted ones, from before they reach their loop
-/// until `closed` or `detached` has returned. Only whether there are any is asked. A loop counts in its own cache line,
-/// so that those who come and go share none.
+/// until `closed` or `detached` has returned. It only tells whether there are any. Each loop counts in its own cache
+/// line, so that accepting and closing share none.
 /// Thread-safety: any thread.
 class ConnectionCount {
  public:
@@ -18,8 +18,8 @@ class ConnectionCount {
   void begin(int loop) noexcept { at(loop).begun.fetch_add(1, std::memory_order_relaxed); }
   /// At any loop. seq_cst: of two loops that end the last connections at once, one sees that there are none.
   void end(int loop) noexcept { at(loop).ended.fetch_add(1, std::memory_order_seq_cst); }
-  /// True if at some moment of the call there were none. Those that have ended are read first: what begins and ends
-  /// meanwhile can only make it look as if there were more.
+  /// True if there were none at some moment during the call. It reads how many have ended first: connections that begin
+  /// and end during the call can only make it see too many.
   bool none() const noexcept {
     std::uint64_t ended = 0;
     for (const Count& count : counts_) ended += count.ended.load(std::memory_order_seq_cst);

@@ -42,8 +42,8 @@ bool is_same(const SocketAddress& a, const SocketAddress& b) {
   return a.family() == b.family() && a.to_addr(Network::kTcp) == b.to_addr(Network::kTcp);
 }
 
-// Until it is connected, anybody may send to a datagram socket that is bound: what has come by then is dropped. A flood
-// ends with the connection, and leaves no more than a buffer holds: 768 bytes are the least that the kernel counts.
+// Anybody may send to a bound datagram socket until it is connected: what has arrived by then is dropped. connect(2)
+// ends a flood, which leaves no more than the receive buffer holds; the kernel counts at least 768 bytes a datagram.
 void drop_input(int fd) noexcept {
   constexpr int kMost = 1024;
   char ignored = 0;
@@ -207,8 +207,8 @@ bool Dialing::try_address(const SocketAddress& to) {
   FileDescriptor fd = make_socket(to);
   if (!fd.valid()) return false;
   if (sys::connect(fd.get(), &to.any, to.size) == 0) {
-    if (spec_.network == Network::kUdp && !how_.local.empty()) drop_input(fd.get());
-    connected(std::move(fd), to, Interest::kNone);
+    if (spec_.network == Network::kUdp) drop_input(fd.get());
+    connected(std::move(fd), to, false);
     return true;
   }
   const auto err = sys::last_error();
@@ -233,7 +233,7 @@ bool Dialing::try_address(const SocketAddress& to) {
 
 void Dialing::on_attempt(Attempt& attempt) noexcept {
   const int err = sys::take_error(attempt.fd.get());
-  if (err == 0) return connected(std::move(attempt.fd), attempt.to, Interest::kWrite);
+  if (err == 0) return connected(std::move(attempt.fd), attempt.to, true);
   try {
     give_up_attempt(attempt, {err, std::system_category()}, "connect");
   } catch (const std::bad_alloc&) {
@@ -251,11 +251,11 @@ void Dialing::give_up_attempt(Attempt& attempt, std::error_code code, std::strin
 
 // A connection to a port of this host where nobody listens may be given that port itself (RFC 9293, 3.5: simultaneous
 // open): then it is connected to itself.
-void Dialing::connected(FileDescriptor fd, const SocketAddress& to, Interest watched) noexcept {
+void Dialing::connected(FileDescriptor fd, const SocketAddress& to, bool registered) noexcept {
   SocketAddress own;
   const bool knows_own = own.read_local(fd.get());
   if (knows_own && spec_.network == Network::kTcp && is_same(own, to)) {
-    if (watched != Interest::kNone) dialer_.loop_.poller().remove(fd.get());
+    if (registered) dialer_.loop_.poller().remove(fd.get());
     fd.close();
     try {
       failure_ = error(std::make_error_code(std::errc::connection_refused), "connect");
@@ -271,7 +271,7 @@ void Dialing::connected(FileDescriptor fd, const SocketAddress& to, Interest wat
   } catch (const std::bad_alloc&) {
     // They stay as they were.
   }
-  stream.set_socket(std::move(fd), watched);
+  stream.set_socket(std::move(fd), registered);
   if (spec_.tls) return shake_hands();
   on_handshake_done();
   stream.open();
@@ -302,6 +302,7 @@ void Dialing::on_handshake_failed(const Error& err) noexcept try {
 }
 
 void Dialing::time_out(TimePoint) noexcept try {
+  if (shakes_hands_) dialer_.loop_.figures().handshakes_failed.add(1);
   fail(error(std::make_error_code(std::errc::timed_out), shakes_hands_        ? "handshake"
                                                          : addresses_.empty() ? "resolve"
                                                                               : "connect"));

@@ -41,7 +41,7 @@ class Dialing final : public NameAsker, private Opening {
   void sweep() noexcept { stream_->sweep(); }
   /// Frees it. The dial has ended, and no ready event points at its attempts any more.
   void leave(TimePoint now = {}) noexcept;
-  /// Its connection is to be opened: nothing of the dial is needed any more.
+  /// Its connection is about to be opened: the dial is no longer needed.
   void on_handshake_done() noexcept;
   void on_handshake_failed(const Error& err) noexcept;
 
@@ -66,7 +66,7 @@ class Dialing final : public NameAsker, private Opening {
   FileDescriptor make_socket(const SocketAddress& to);
   void on_attempt(Attempt& attempt) noexcept;
   void give_up_attempt(Attempt& attempt, std::error_code code, std::string_view call);
-  void connected(FileDescriptor fd, const SocketAddress& to, Interest watched) noexcept;
+  void connected(FileDescriptor fd, const SocketAddress& to, bool registered) noexcept;
   void shake_hands() noexcept;
   void time_out(TimePoint now) noexcept;
   void end_soon() noexcept;

@@ -62,9 +62,9 @@ Error Engine::open() {
 
 Error Engine::open(std::span<const std::string> addrs) {
   if (addrs.empty()) return Error(std::make_error_code(std::errc::invalid_argument), "serve: no address was given");
-  given_ = "serve " + joined(addrs);
   bool portable = false;
   if (auto err = open_listeners(addrs, portable)) return err;
+  given_ = "serve " + joined(addrs);
   return make_workers(portable);
 }
 

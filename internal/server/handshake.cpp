@@ -14,6 +14,8 @@ namespace {
 
 // Longer than any PROXY header, and than most of what a TLS client says first.
 constexpr std::size_t kReadAtOnce = 8 * 1024;
+// Of a client's hello, with the headers of its records.
+constexpr std::size_t kLongestHello = 80 * 1024;
 
 // A fatal alert (RFC 8446, 6), as plain text: nothing is encrypted before a certificate was chosen.
 void send_alert(int fd, char description) noexcept {
@@ -71,6 +73,7 @@ bool Handshake::go_on() {
   if (rules_.proxy && !read_proxy_header()) return false;
   if (!rules_.tls) return true;
   if (!all_.may_go_on()) return wait_for(session_ == nullptr ? Interest::kRead : Interest::kReadWrite);
+  --all_.steps_left_;  // for a part of a hello, too: each looks at all that has come
   if (session_ == nullptr && !read_hello()) return false;
   return shake();
 }
@@ -97,10 +100,12 @@ bool Handshake::read_proxy_header() {
 }
 
 bool Handshake::take_addresses(const ProxyHeader& header) {
-  const Addr local = header.has_addresses ? header.destination.to_addr(Network::kTcp) : local_;
-  const Addr remote = header.has_addresses ? header.source.to_addr(Network::kTcp) : remote_;
-  if (!all_.server_.peer_limit().add(remote)) return reject();
-  stream_.set_addresses(local, remote);  // it counts for this peer until it ends
+  if (header.has_addresses) {
+    local_ = header.destination.to_addr(Network::kTcp);
+    remote_ = header.source.to_addr(Network::kTcp);
+  }
+  if (!all_.server_.peer_limit().add(remote_)) return reject();
+  stream_.set_addresses(local_, remote_);  // it counts for this peer until it ends
   return true;
 }
 
@@ -113,7 +118,8 @@ bool Handshake::read_hello() {
   std::string server_name;
   switch (find_server_name(received_, server_name)) {
     case ClientHello::kIncomplete:
-      return false;
+      return received_.size() > kLongestHello &&
+             fail(std::errc::protocol_error, "the client's hello is too long", true);
     case ClientHello::kNotTls:
       send_alert(stream_.fd(), kUnexpectedMessage);
       return fail(std::errc::protocol_error, "the peer does not speak TLS", false);
@@ -142,12 +148,11 @@ bool Handshake::choose_context(std::string server_name) {
 }
 
 bool Handshake::shake() {
-  --all_.steps_left_;
   switch (session_->handshake(stream_.fd())) {
     case TlsSession::Progress::kDone:
       return true;
     case TlsSession::Progress::kWantsRead:
-      return wait_for(session_->has_unsent() ? Interest::kReadWrite : Interest::kRead);
+      return wait_for(Interest::kRead);
     case TlsSession::Progress::kWantsWrite:
       return wait_for(Interest::kWrite);
     case TlsSession::Progress::kFailed:

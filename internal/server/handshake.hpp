@@ -60,8 +60,8 @@ class Handshakes {
 /// Thread-safety: made by the thread that accepts; then its loop's.
 class Handshake final : public Opening {
  public:
-  /// Of a connection that was accepted. Its addresses are these, unless a PROXY header says others: until that was read
-  /// it has none, and so counts for no peer.
+  /// Of a connection that was accepted. Its addresses are these, unless a PROXY header says others: until that is read
+  /// it has no address, so max_per_ip does not count it.
   Handshake(Handshakes& all, Stream& stream, HandshakeRules rules, int addr_index, const Addr& local,
             const Addr& remote);
   /// Of one that was dialed and has its socket.
@@ -101,8 +101,8 @@ class Handshake final : public Opening {
   Stream& stream_;
   HandshakeRules rules_;  // what is still to be done
   const int addr_index_ = -1;
-  const Addr local_;  // the socket's
-  const Addr remote_;
+  Addr local_;  // the socket's, until a PROXY header has named others
+  Addr remote_;
   std::string received_;
   std::unique_ptr<TlsSession> session_;
   Dialing* const dial_ = nullptr;

@@ -94,13 +94,13 @@ class ServerState final : public ServerControl {
   /// Server::drain().
   void drain(std::chrono::nanoseconds at_most) noexcept;
   bool draining() const noexcept { return draining_.is_set(); }
-  /// When a drain is to end at the latest. acquire: with the signal.
+  /// The deadline of a drain. acquire: pairs with drain().
   Timer::TimePoint drain_until() const noexcept {
     return Timer::TimePoint(Timer::Clock::duration(drain_until_.load(std::memory_order_acquire)));
   }
   /// True once no loop may accept any more.
   bool closing() const noexcept { return closing_.is_set(); }
-  /// No loop accepts any more. seq_cst, as in withdraw(): the connection that ends meanwhile is seen, or sees this.
+  /// No loop accepts any more. seq_cst, as in withdraw(): this sees a connection's end, or that end sees this.
   void on_listeners_closed() noexcept {
     listeners_closed_.store(true, std::memory_order_seq_cst);
     end_drain_if_empty();
@@ -182,7 +182,7 @@ inline void ServerState::drain(std::chrono::nanoseconds at_most) noexcept {
   if (shutdown_asked()) return;
   const auto until = time_after(at_most).time_since_epoch().count();
   auto before = drain_until_.load(std::memory_order_relaxed);
-  // release: for the loop that sees it without the signal, which is to come.
+  // release: a loop may read it before the signal has reached it.
   while (until < before &&
          !drain_until_.compare_exchange_weak(before, until, std::memory_order_release, std::memory_order_relaxed)) {
   }

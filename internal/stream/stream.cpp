@@ -146,6 +146,7 @@ void Stream::apply(const Options& options) {
 // Continues with what is pending. It may have been reported for the sake of its input, and is read even if this has
 // written some: a peer that always takes some must not keep its own input waiting.
 Stream::Step Stream::write() {
+  if (wants_input()) return read_for_output();
   bool progressed = false;
   if (const Step failed = write_pending(progressed); failed != Step::kWait) return failed;
   if (read_while_pending_ && may_read() && !is_closing()) return Step::kRead;
@@ -208,7 +209,7 @@ Stream::Step Stream::salvage() {
   Output& out = host_.out_;
   host_.current_ = this;
   int left = transport_.unread();
-  while (left > 0 && !is_closing() && !host_.loop_.shutting_down()) {
+  while ((left > 0 || (tls_ && extras_->tls->has_input())) && !is_closing() && !host_.loop_.shutting_down()) {
     const std::span<char> room = host_.input_.room();
     const ssize_t n = read_left(room, static_cast<std::size_t>(left));
     if (n <= 0) break;

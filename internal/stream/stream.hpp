@@ -85,8 +85,8 @@ class Stream : public Pollable,
   void open_later(OpeningPtr opening, bool is_unix);
   /// Where it is being connected to.
   void set_addresses(const Addr& local, const Addr& remote) noexcept;
-  /// Its socket, which is watched for `watched`, and calls the pollable that it is registered with.
-  void set_socket(FileDescriptor fd, Interest watched) noexcept;
+  /// Its socket. Where a poller calls another pollable for that, this takes it over when it first watches it.
+  void set_socket(FileDescriptor fd, bool registered) noexcept;
   /// It has its socket; what was read from it belongs to that session, if there is one.
   void open(std::unique_ptr<TlsSession> tls = nullptr) noexcept;
   /// The same of a socket that was adopted; while the server shuts down that ends without a word.
@@ -232,7 +232,10 @@ class Stream : public Pollable,
   Step decrypt();
   Error tls_error(std::string_view call, std::error_code code) const;
   ssize_t write_parts(std::span<iovec> parts) noexcept;
-  void flush_tls() noexcept;
+  Step flush_tls();
+  ssize_t discard_tls() noexcept;
+  bool wants_input() const noexcept;
+  Step read_for_output();
   bool end_stream() noexcept;
   void refuse_detach() noexcept;
 

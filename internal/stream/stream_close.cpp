@@ -139,11 +139,11 @@ bool Stream::end_by_abort() noexcept {
   host_.server_.on_closed(*this);
   // Not before `closed` has returned: until then the peer cannot see the end. When it does, its connection counts no
   // more.
-  if (linger && end_stream()) {
+  const bool tells = linger || (tls_ && !reset_);
+  if (tells && end_stream() && (linger || has_unsent())) {
     begin_linger();
     return Step::kLinger;
   }
-  if (tls_ && !linger && !reset_) end_stream();
   if (!peer_gone_) discard_input();
   close_socket();
   return Step::kWait;
@@ -180,10 +180,12 @@ void Stream::end_extras() noexcept {
   if (extras_->tls == nullptr) extras_.reset();  // else the peer is still to be told of the end
 }
 
-// Goes on until the peer's end of the stream was read: closing the socket destroys nothing then.
+// Goes on until the peer's end of the stream was read, and this side's was sent: closing the socket destroys nothing
+// then.
 Stream::Step Stream::linger() {
-  if (extras_ != nullptr) end_stream();
-  if (!discard_input() && update_interest() == Step::kWait) return Step::kWait;
+  if (has_unsent()) end_stream();
+  input_over_ = input_over_ || discard_input();
+  if ((!input_over_ || has_unsent()) && update_interest() == Step::kWait) return Step::kWait;
   host_.lingering_.remove(*this);
   close_socket();
   return Step::kWait;
@@ -210,6 +212,7 @@ bool Stream::linger_expired(TimePoint next) noexcept {
 }
 
 void Stream::end_linger() noexcept {
+  if (has_unsent()) end_stream();
   discard_input();
   close_socket();
 }
@@ -217,7 +220,7 @@ void Stream::end_linger() noexcept {
 // True when the peer's end of the stream, or an error, was read.
 bool Stream::discard_input() noexcept {
   for (int i = 0; i != kDiscardedReads; ++i) {
-    const ssize_t n = tls_ ? transport_.discard(host_.discarded_) : transport_.read(host_.figures_, host_.discarded_);
+    const ssize_t n = tls_ ? discard_tls() : transport_.read(host_.figures_, host_.discarded_);
     if (n <= 0) return n == 0 || !sys::would_block(errno);
   }
   return false;

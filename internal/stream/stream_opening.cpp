@@ -70,10 +70,10 @@ void Stream::cancel_opening() noexcept {
   if (const OpeningPtr opening = std::move(extras_->opening)) opening->on_cancel();
 }
 
-void Stream::set_socket(FileDescriptor fd, Interest watched) noexcept {
+void Stream::set_socket(FileDescriptor fd, bool registered) noexcept {
   EVIO_ASSERT(on_loop() && is_unopened());
   transport_ = Transport(std::move(fd));
-  state_.interest = watched;
+  state_.interest = registered ? kAnothers : Interest::kNone;
   unix_ = remote_.port() == 0;
 }
 
@@ -101,7 +101,7 @@ void Stream::open(std::unique_ptr<TlsSession> tls) noexcept {
 
 void Stream::open_adopted(FileDescriptor fd) noexcept {
   if (host_.loop_.shutting_down()) return end_unopened({});
-  set_socket(std::move(fd), Interest::kNone);
+  set_socket(std::move(fd), false);
   open();
 }
 
@@ -133,6 +133,7 @@ void Stream::end_handshake(bool reset) noexcept {
   EVIO_ASSERT(is_unopened());
   const OpeningPtr opening = std::move(extras_->opening);  // its caller is part of it
   extras_.reset();
+  tls_ = true;  // what is still discarded is no user's input
   requests_.refuse();
   enter(Stage::kEnded);
   host_.server_.on_closed(*this);

@@ -212,7 +212,7 @@ void Stream::on_flush() noexcept {
   }
   if (!is_open()) return;
   if (requested_.empty() && !wake_due_ && !is_closing()) [[likely]] {
-    if (state_.interest != Interest::kRead) [[unlikely]]
+    if (state_.interest != Interest::kRead || tls_) [[unlikely]]
       finish_requests();  // resume() may have been called
     return;
   }

@@ -24,7 +24,7 @@ Stream::Step Stream::ready() {
     case Stage::kOpen:
       if (is_put_off()) return Step::kWait;
       if ((state_.output & kAborted) != 0) return reset();
-      if (tls_) flush_tls();
+      if (const Step failed = flush_tls(); failed != Step::kWait) return failed;
       if (is_closing()) return has_pending() ? Step::kWrite : Step::kAction;  // its note may be still to come
       // What other threads have asked by now, with a note that is still to come, comes before what a callback answers.
       if (has_requests()) put_requests_first();
@@ -61,7 +61,7 @@ ssize_t Stream::moved_much(ssize_t n) noexcept {
 // It was reported although it is not to be read: as it was paused just now, or its socket has failed or is shut down
 // both ways. What was reported may be from before it was watched for failure alone.
 Stream::Step Stream::hung_up() {
-  if (state_.interest != Interest::kFailure) return update_interest();
+  if (state_.interest != Interest::kFailure) return next_step_slow();
   if (!transport_.has_hung_up()) return Step::kWait;
   if (const int err = transport_.take_error(); err != 0) {
     fail(connection_error(*this, "read", {err, std::system_category()}));
@@ -273,16 +273,21 @@ Stream::Step Stream::next_step_slow() {
   }
   const Step step = flow_step();
   if (step != Step::kWait) return step;
-  return has_decrypted() ? Step::kRead : update_interest();
+  if (has_decrypted()) {
+    if (!has_requests()) return Step::kRead;
+    continue_next_turn();  // what was asked before the input came goes first
+  }
+  return update_interest();
 }
 
 // While output is pending the peer is not read: that is the back-pressure. Behind a close its input is discarded.
 Interest Stream::wanted_interest() const noexcept {
   if (!has_pending()) {
-    const bool reads = state_.stage == Stage::kLingering || may_read();
+    const bool reads = state_.stage == Stage::kLingering ? !input_over_ : may_read();
     if (has_unsent()) return reads ? Interest::kReadWrite : Interest::kWrite;
     return reads ? Interest::kRead : Interest::kFailure;
   }
+  if (wants_input()) return input_over_ || (!is_closing() && !may_read()) ? Interest::kFailure : Interest::kRead;
   const bool reads = requested_action() == Action::None ? read_while_pending_ && may_read()
                                                         : requested_action() == Action::Close && !input_over_;
   return reads ? Interest::kReadWrite : Interest::kWrite;

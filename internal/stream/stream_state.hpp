@@ -61,6 +61,8 @@ class StreamWords {
       return std::bit_cast<std::uint32_t>(*this) == std::bit_cast<std::uint32_t>(other);
     }
   };
+  /// Registered for another pollable: no stream wants this one, so the first that it does want modifies it.
+  static constexpr Interest kAnothers = Interest::kAccept;
   static constexpr std::uint8_t kPending = 1;   // there is an OutputQueue
   static constexpr std::uint8_t kIndirect = 2;  // pre_write is to be called, or it is encrypted
   static constexpr std::uint8_t kSent = 4;    // what is in sent_, then in requested_, leaves before a callback's output

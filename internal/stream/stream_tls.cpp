@@ -20,6 +20,16 @@ bool Stream::has_decrypted() const noexcept {
   return tls_ && extras_->tls->has_input() && may_read() && !is_closing() && (!has_pending() || read_while_pending_);
 }
 
+// What is pending waits for input: it is read though output is pending.
+bool Stream::wants_input() const noexcept {
+  return tls_ && extras_ != nullptr && extras_->tls != nullptr && extras_->tls->wants_input();
+}
+
+Stream::Step Stream::read_for_output() {
+  if (is_closing()) return discard_behind_close();
+  return may_read() ? Step::kRead : update_interest();
+}
+
 Stream::Step Stream::decrypt() {
   const std::span<char> room = host_.input_.room();
   TlsSession& tls = *extras_->tls;
@@ -57,16 +67,24 @@ ssize_t Stream::write_parts(std::span<iovec> parts) noexcept {
   return n;
 }
 
-// The protocol's own records. Where the socket has failed, the next read or write says so.
-void Stream::flush_tls() noexcept {
-  if (has_unsent() && !has_pending()) extras_->tls->flush(transport_.fd());
+// The protocol's own records. kWait, unless it has failed.
+Stream::Step Stream::flush_tls() {
+  if (!has_unsent() || has_pending()) return Step::kWait;
+  if (extras_->tls->flush(transport_.fd()) == 0 || sys::would_block(errno)) return Step::kWait;
+  return write_failed(errno);
 }
 
-// close_notify, then the end of the stream (RFC 8446, 6.1). True, too, while the socket is too full for it: then this
-// is to be called again when the connection can be written to. False if the socket has failed.
+// Behind a close. Where output waits for input, that is not just thrown away.
+ssize_t Stream::discard_tls() noexcept {
+  return wants_input() ? extras_->tls->read(transport_.fd(), host_.discarded_) : transport_.discard(host_.discarded_);
+}
+
+// close_notify, then the end of the stream (RFC 8446, 6.1). True, too, while the socket is too full for it, as
+// has_unsent() says: then this is to be called again when the connection can be written to. Without memory for it the
+// peer sees a truncated stream. False if the socket has failed.
 bool Stream::end_stream() noexcept {
   if (tls_ && extras_ != nullptr && extras_->tls != nullptr) {
-    if (extras_->tls->end_output(transport_.fd()) != 0) return sys::would_block(errno);
+    if (extras_->tls->end_output(transport_.fd()) != 0 && sys::would_block(errno)) return true;
     if (!is_open()) extras_.reset();
   }
   return transport_.end_output();

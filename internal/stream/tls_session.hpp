@@ -42,6 +42,8 @@ class TlsSession {
   /// Takes from the beginning of `parts`, and returns, the bytes of those records that the socket has taken whole. The
   /// others, which were encrypted already, must come first in the next call.
   virtual ssize_t write(int fd, std::span<const iovec> parts) noexcept = 0;
+  /// write() can go on only behind a message of the peer's that has come in part: read() first.
+  virtual bool wants_input() const noexcept = 0;
   /// Records that the socket has not taken yet: true if flush() or write() is to be called when it can be written to.
   virtual bool has_unsent() const noexcept = 0;
   /// Writes those. 0 once the socket has taken them all.

@@ -6,7 +6,7 @@
 
 namespace evio::internal {
 
-/// What OpenSSL has against something: the entry of its thread's error queue that says most. Thread-safety: a value.
+/// Why a call of OpenSSL failed: the most telling entry of the thread's error queue. Thread-safety: a value.
 struct OpensslError {
   unsigned long code = 0;  // 0: the queue was empty
   bool no_memory = false;

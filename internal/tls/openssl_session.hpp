@@ -41,6 +41,7 @@ class OpensslSession final : public TlsSession {
   int flush(int fd) noexcept override;
   int end_output(int fd) noexcept override;
   bool has_input() const noexcept override;
+  bool wants_input() const noexcept override { return wants_input_; }
   bool is_truncated() const noexcept override { return stage_ == Stage::kTruncated; }
   bool may_half_close() const noexcept override { return SSL_version(ssl_.get()) >= TLS1_3_VERSION; }
   const TlsInfo& info() const noexcept override { return info_; }
@@ -94,8 +95,9 @@ class OpensslSession final : public TlsSession {
   std::size_t completed_ = 0;  // bytes that the socket has taken, and write() not yet returned
   int write_error_ = 0;        // of a send whose records are lost: nothing may follow them
   Stage stage_ = Stage::kHandshake;
-  bool untold_ = false;        // read() has still to tell of the end, or the failure
+  bool untold_ = false;        // read() has yet to report the end, or the failure
   bool wants_read_ = false;    // the handshake does
+  bool wants_input_ = false;   // write() does
   bool output_ended_ = false;  // by close_notify
   TlsInfo info_;
   Error failure_;

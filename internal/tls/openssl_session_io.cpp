@@ -33,6 +33,7 @@ ssize_t OpensslSession::read(int fd, std::span<char> to) noexcept {
     return nothing_read();
   }
   const std::size_t n = decrypt(to);
+  wants_input_ = wants_input_ && SSL_in_init(ssl_.get()) != 0;
   if (!keep_input(*wire)) return nothing_read();
   transmit(fd, *wire);  // answers to key updates; an error is write()'s, or the next read's
   if (n == 0) return nothing_read();
@@ -136,9 +137,13 @@ ssize_t OpensslSession::write(int fd, std::span<const iovec> parts) noexcept {
       from.skip(completed_);
       if (from.at_end()) break;
       Wire* const wire = Wire::begin();
-      if (wire == nullptr) fail(std::errc::not_enough_memory, "no memory");
-      const bool encrypted = wire != nullptr && encrypt(from, *wire);
-      if (wire != nullptr && !transmit(fd, *wire)) error = errno;
+      if (wire == nullptr) {
+        fail(std::errc::not_enough_memory, "no memory");
+        error = ENOMEM;
+        break;
+      }
+      const bool encrypted = encrypt(from, *wire);
+      if (!transmit(fd, *wire)) error = errno;
       if (!encrypted) error = stage_ == Stage::kFailed ? errno_of_failure() : EAGAIN;
     }
   }
@@ -148,7 +153,7 @@ ssize_t OpensslSession::write(int fd, std::span<const iovec> parts) noexcept {
   return -1;
 }
 
-/// Makes records of a batch of bytes. False: OpenSSL takes no more.
+/// Makes records of a batch of bytes. False: it has failed, or OpenSSL must first read the rest of a message.
 bool OpensslSession::encrypt(IovecCursor& from, Wire& wire) noexcept {
   while (wire.plain < Wire::kBatch && !from.at_end()) {
     const std::string_view record = from.peek(Wire::kRecord, wire.scratch());
@@ -156,7 +161,8 @@ bool OpensslSession::encrypt(IovecCursor& from, Wire& wire) noexcept {
     ERR_clear_error();
     const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &n);
     if (result != 1) {
-      if (SSL_get_error(ssl_.get(), result) != SSL_ERROR_WANT_READ) fail_with_openssl_error();
+      wants_input_ = SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ;
+      if (!wants_input_) fail_with_openssl_error();
       return false;
     }
     if (!wire.end_record(n)) {

@@ -69,12 +69,13 @@ TEST_F(AddressOptionsFailureTest, ASymbolicLinkInItsPlaceIsNotFollowed) {
 }
 
 TEST_F(AddressOptionsFailureTest, OfAGivenSocketEachCallMayFail) {
-  for (const Call call : {Call::kFcntl, Call::kGetsockname, Call::kSetsockopt}) {
+  for (const Call call : {Call::kFcntl, Call::kGetsockname, Call::kGetsockopt, Call::kSetsockopt}) {
     const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
     ASSERT_EQ(::listen(fd, 1), 0);
     const std::string address = "fd://" + std::to_string(fd);
     const Injection injection([&](Invocation& invocation) {
-      return invocation.call == call && invocation.fd == fd && invocation.operation != F_GETFD ? ENOBUFS : 0;
+      const bool looks = call == Call::kFcntl && invocation.operation == F_GETFD;  // whether it is open
+      return invocation.call == call && invocation.fd == fd && !looks ? ENOBUFS : 0;
     });
     const Error err = serve_elsewhere(address);
     EXPECT_EQ(err.code().value(), ENOBUFS) << name_of(call) << ": " << err.message();

@@ -15,6 +15,27 @@ using namespace std::chrono_literals;
 
 EVIO_INSTANTIATE(DialTest, all_modes());
 
+// The socket was watched by the attempt to connect, for writing, too.
+TEST_P(DialTest, OutputOfOpenedThatDoesNotFitLeavesWhereNothingIsReadMeanwhile) {
+  const std::string much = pattern(8'000'000);
+  Counter arrived;
+  Events handlers = this->handlers();
+  handlers.data = [&](Conn&, const Bytes& in, Output&) {
+    arrived.add(in.size());
+    return Action::None;
+  };
+  opened_ = [&](Conn&, Output& out, Options& options) {
+    options.read_while_pending = false;
+    out = much;
+    return Action::None;
+  };
+  serve(handlers);
+  const Conn conn = server().dial(own_address());
+  EXPECT_TRUE(arrived.wait_for(much.size()));
+  EXPECT_TRUE(conn.close());
+  EXPECT_TRUE(log_.wait_for("closed"));
+}
+
 TEST_P(DialTest, IsOpenedAndLivesAsAnyConnection) {
   opened_ = [&](Conn& conn, Output& out, Options& options) {
     EXPECT_TRUE(options.read_while_pending);

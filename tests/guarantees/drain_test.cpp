@@ -27,10 +27,7 @@ class DrainTest : public ModeTest {
       log_.add("opened");
       return Action::None;
     };
-    handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
-      echo(conn, in, out);
-      return in == "close" ? Action::Close : in == "detach" ? Action::Detach : Action::None;
-    };
+    handlers.data = obey;
     handlers.closed = [this](Conn&, const Error&) {
       log_.add("closed");
       return Action::None;
@@ -349,7 +346,7 @@ TEST_P(DrainTest, DatagramSocketsCloseToo) {
   expect_end();
 }
 
-// All places are taken, and the listener rests: those that wait are accepted by nobody.
+// All slots are taken, and the listener rests: nobody accepts the connections that wait.
 TEST_P(DrainTest, AListenerThatRestsAcceptsNobodyEither) {
   Events handlers = logging();
   handlers.max_connections = 1;
@@ -408,7 +405,7 @@ TEST_P(DrainTest, MayBeAskedForInASignalHandler) {
   expect_end();
 }
 
-// On whatever loops the last ones end, at once or not, it is seen.
+// The end of the last connections is noticed, whatever loops they are on and however close together they end.
 TEST_P(DrainTest, EndsWhenTheLastOnesEndAtOnceOnSeveralLoops) {
   for (int round = 0; round != 30; ++round) {
     serve(logging());

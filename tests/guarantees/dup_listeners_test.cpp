@@ -118,7 +118,7 @@ TEST_P(DupListenersTest, WhoWaitsIsAcceptedByTheNextServer) {
   }
 }
 
-// All places are taken, and all listeners rest; the one of a busy loop has not heard of the drain when a place is free.
+// All slots are taken, and all listeners rest. A busy loop has not yet heard of the drain when a slot becomes free.
 TEST_P(DupListenersTest, NobodyIsAcceptedForTheListenerOfABusyLoop) {
   if (loops() == 1) return;
   Gate busy;

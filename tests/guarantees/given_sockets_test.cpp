@@ -232,7 +232,7 @@ TEST_P(GivenSocketsTest, OneThatIsGivenTwiceIsAnError) {
   EXPECT_FALSE(is_open(fd));
 }
 
-// Variables that were inherited from another process say nothing of this one's descriptors.
+// Variables inherited from another process say nothing about this one's descriptors.
 TEST_P(GivenSocketsTest, ThoseOfAnotherProcessAreLeftAlone) {
   const UniqueFd fd(make_listener());
   ::setenv("LISTEN_PID", std::to_string(::getppid()).c_str(), 1);

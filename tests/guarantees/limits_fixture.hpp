@@ -26,10 +26,7 @@ class LimitsTest : public ModeTest {
       log_.add("opened");
       return Action::None;
     };
-    handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
-      echo(conn, in, out);
-      return in == "close" ? Action::Close : in == "detach" ? Action::Detach : Action::None;
-    };
+    handlers.data = obey;
     handlers.closed = [this](Conn&, const Error&) {
       --open_;
       log_.add("closed");

@@ -235,6 +235,7 @@ TEST_P(ProxyHeaderTest, MaxPerIpCountsItsAddress) {
   EXPECT_EQ(server.handle().stats().rejected, 1u);
   EXPECT_EQ(server.handle().stats().handshakes_failed, 0u);
   ASSERT_TRUE(log_.wait_for("rejected"));
+  EXPECT_NE(last_notice().message().find("192.0.2.1:1000: "), std::string::npos) << last_notice().message();
   one.close();
   ASSERT_TRUE(log_.wait_for("closed"));
   EXPECT_TRUE(eventually([&] {

@@ -150,6 +150,20 @@ TEST_P(TlsTest, GarbageIsRefusedAndTold) {
   EXPECT_EQ(first_notice().code(), std::errc::protocol_error);
   EXPECT_EQ(server().stats().handshakes_failed, 1u);
   EXPECT_EQ(server().stats().accepted, 0u);
+  EXPECT_EQ(server().stats().bytes_read, 0u);  // what is discarded, too
+}
+
+// In records of one byte, which takes long to look through.
+TEST_P(TlsTest, AHelloThatDoesNotEndIsRefused) {
+  serve(tls_events());
+  Client::speak_tls(false);
+  Client client(server_->addr());
+  const std::string head = std::string("\x16\x03\x01\0\x04\x01\0\xff\xff", 9);
+  client.send_all(head + repeated(std::string("\x16\x03\x01\0\x01\0", 6), 200'000));
+  client.receive_all();
+  EXPECT_EQ(first_notice().code(), std::errc::protocol_error);
+  EXPECT_NE(first_notice().message().find("hello is too long"), std::string::npos) << first_notice().message();
+  EXPECT_EQ(server().stats().bytes_read, 0u);
 }
 
 TEST_P(TlsTest, APeerThatSaysNothingIsResetInTime) {
@@ -283,6 +297,7 @@ TEST_P(TlsTest, ADialEndsWithinItsHandshake) {
   const Error late = next_unreachable();
   EXPECT_EQ(late.code(), std::errc::timed_out);
   EXPECT_NE(late.message().find("handshake"), std::string::npos) << late.message();
+  EXPECT_EQ(server().stats().handshakes_failed, 1u);
   for (const bool aborts : {false, true}) {
     const std::size_t before = taken.value();
     const Conn conn = server().dial(there, dial());

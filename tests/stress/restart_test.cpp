@@ -1,4 +1,4 @@
-// Guarantee 24: with dup_listeners() and drain() a restart loses nothing. It is counted.
+// Guarantee 24: with dup_listeners() and drain() a restart loses nothing: this counts.
 #include <atomic>
 #include <cstdint>
 #include <string>

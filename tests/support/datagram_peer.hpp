@@ -15,7 +15,7 @@
 
 namespace evio::test {
 
-/// A datagram socket of a local address, any port, that is dialed, and answers whom it has heard last. Thread-safety:
+/// A datagram socket on any port of a local address, to be dialed. It answers whoever sent to it last. Thread-safety:
 /// one thread.
 class DatagramPeer {
  public:

@@ -14,6 +14,12 @@ inline Action echo(Conn&, const Bytes& in, Output& out) {
   return Action::None;
 }
 
+/// Echoes; "close" closes behind that, "detach" leaves.
+inline Action obey(Conn& conn, const Bytes& in, Output& out) {
+  echo(conn, in, out);
+  return in == "close" ? Action::Close : in == "detach" ? Action::Detach : Action::None;
+}
+
 /// Notes "opened", "data" or "wake" (by whether there was input), "closed" or "closed: why". data echoes. The log
 /// must outlive the server.
 inline void note_all(Events& events, EventLog& log) {

@@ -127,6 +127,8 @@ TEST(ClientHelloTest, WhatIsMalformedInsideHasNoName) {
       hello(vector(extension(0, vector("")))),
       hello(vector(extension(0, vector('\1' + vector("example.org"))))),  // of another kind
       hello(vector(extension(0, vector('\0' + vector("a") + '\0' + vector("b"))))),
+      hello(vector(server_name("a\nb"))),  // it would break the lines of a log
+      hello(vector(server_name("a\x1b[31m"))),
       hello(vector(extension(0, number(99, 2) + '\0' + vector("example.org")))),
       hello(vector(extension(0, vector('\0' + number(99, 2) + "example.org")))),
       hello(vector(extension(0, vector('\0' + vector("example.org")) + "x"))),
@@ -180,7 +182,7 @@ std::string reference(const std::string& bytes) {
         if (content.size() < 5 || content != vector('\0' + vector(content.substr(5))) || content.size() > 260)
           return "<>";
         std::string name = content.substr(5);
-        if (name.find('\0') != std::string::npos) return "<>";
+        if (!std::ranges::all_of(name, [](char c) { return c > ' ' && c <= '~'; })) return "<>";
         for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
         return "<" + name + ">";
       }

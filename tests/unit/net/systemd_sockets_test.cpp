@@ -77,7 +77,7 @@ TEST_F(SystemdSocketsTest, AnErrorSaysWhichVariableIsWrong) {
        "LISTEN_FDS is \"9999999999\", which is not a number"},
       {{{"LISTEN_PID", pid}, {"LISTEN_FDS", "2147483647"}},
        "systemd://",
-       "LISTEN_FDS is 2147483647: there are not so many descriptors"},
+       "LISTEN_FDS is 2147483647: there are not that many descriptors"},
       {{{"LISTEN_PID", pid}, {"LISTEN_FDS", "1"}},
        "systemd://a",
        "LISTEN_FDNAMES is not set: the sockets have no names"},

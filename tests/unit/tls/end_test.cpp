@@ -1,6 +1,8 @@
 // Guarantee 28: how the stream of a TLS connection ends, and key updates.
 #include <openssl/err.h>
 
+#include <algorithm>
+
 #include "tests/unit/tls/tls_fixture.hpp"
 
 namespace evio::test {
@@ -104,7 +106,8 @@ TEST_P(EndTest, OfAStreamThatWasTamperedWithIsAProtocolError) {
 /// A peer that is OpenSSL alone.
 class Peer {
  public:
-  Peer(const TlsContext& context, int fd, bool server) : ssl_(SSL_new(static_cast<SSL_CTX*>(context.native()))) {
+  Peer(const TlsContext& context, int fd, bool server) : Peer(static_cast<SSL_CTX*>(context.native()), fd, server) {}
+  Peer(SSL_CTX* context, int fd, bool server) : ssl_(SSL_new(context)) {
     SSL_set_verify(ssl_, SSL_VERIFY_NONE, nullptr);
     SSL_set_fd(ssl_, fd);
     server ? SSL_set_accept_state(ssl_) : SSL_set_connect_state(ssl_);
@@ -121,6 +124,57 @@ class Peer {
  private:
   SSL* ssl_;
 };
+
+std::string take(int fd, std::size_t most) {
+  std::string bytes(most, '\0');
+  const ssize_t n = ::read(fd, bytes.data(), most);
+  bytes.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  return bytes;
+}
+
+void give(int fd, const std::string& bytes) {
+  ASSERT_EQ(::write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+}
+
+// A ticket with the client's certificate is longer than the shortest records (RFC 6066, 4). While a part of it has
+// come, OpenSSL writes nothing.
+TEST_F(TlsTest, OutputWaitsForTheRestOfAMessageOfThePeers) {
+  constexpr std::size_t kAll = 64 * 1024;
+  const TlsFiles files = server_files();
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  ASSERT_EQ(SSL_CTX_use_certificate_chain_file(context.get(), files.certificate.c_str()), 1);
+  ASSERT_EQ(SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM), 1);
+  ASSERT_EQ(SSL_CTX_load_verify_file(context.get(), ca.c_str()), 1);
+  ASSERT_EQ(SSL_CTX_set_session_id_context(context.get(), reinterpret_cast<const unsigned char*>("x"), 1), 1);
+  SocketPair its;
+  SocketPair mine;
+  Peer peer(context.get(), its.server.get(), true);
+  SSL_set_verify(peer.get(), SSL_VERIFY_PEER, nullptr);
+  ASSERT_EQ(SSL_set_max_send_fragment(peer.get(), 512), 1);
+  const auto session = connect(loaded(user_files()), "a.example");
+  for (int i = 0; i < 10 && !SSL_is_init_finished(peer.get()); ++i) {
+    session->handshake(mine.client.get());
+    give(its.client.get(), take(mine.server.get(), kAll));
+    SSL_do_handshake(peer.get());
+    if (!SSL_is_init_finished(peer.get())) give(mine.server.get(), take(its.client.get(), kAll));
+  }
+  const std::string tickets = take(its.client.get(), kAll);
+  ASSERT_GT(tickets.size(), 5U);
+  const auto first = 5U + 256U * static_cast<unsigned char>(tickets[3]) + static_cast<unsigned char>(tickets[4]);
+  ASSERT_GT(tickets.size(), first);
+  give(mine.server.get(), tickets.substr(0, first));
+  EXPECT_EQ(Connection::read(*session, mine.client.get()), "");
+  EXPECT_FALSE(session->wants_input());
+  EXPECT_FALSE(Connection::send(*session, mine.client.get(), "early"));
+  EXPECT_EQ(errno, EAGAIN);
+  EXPECT_TRUE(session->wants_input());
+  give(mine.server.get(), tickets.substr(first));
+  EXPECT_EQ(Connection::read(*session, mine.client.get()), "");
+  EXPECT_FALSE(session->wants_input());
+  EXPECT_TRUE(Connection::send(*session, mine.client.get(), "early"));
+  give(its.client.get(), take(mine.server.get(), kAll));
+  EXPECT_EQ(peer.read(), "early");
+}
 
 class PeerTest : public TlsTest {
  protected:
