@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
-#include <limits>
 #include <string>
 #include <string_view>
 
@@ -65,7 +64,7 @@ Error find_systemd_sockets(const AddressSpec& spec, std::vector<int>& descriptor
   int count = 0;
   if (auto err = read_number(spec, "LISTEN_FDS", count)) return err;
   if (count == 0) return invalid(spec, "LISTEN_FDS is 0: no sockets were given");
-  if (count > std::numeric_limits<int>::max() - kFirst)
+  if (count > ::sysconf(_SC_OPEN_MAX) - kFirst)
     return invalid(spec, "LISTEN_FDS is " + std::to_string(count) + ": there are not that many descriptors");
   if (!spec.name.empty()) return find_named(spec, count, descriptors);
   for (int i = 0; i != count; ++i) descriptors.push_back(kFirst + i);

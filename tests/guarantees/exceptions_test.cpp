@@ -34,6 +34,10 @@ class ExceptionsTest : public ModeTest {
 };
 EVIO_INSTANTIATE(ExceptionsTest, with_tls(all_modes()));
 
+// Detach is an error over TLS: TlsTest.DetachIsAnError.
+class ExceptionsDetachTest : public ExceptionsTest {};
+EVIO_INSTANTIATE(ExceptionsDetachTest, all_modes());
+
 TEST_P(ExceptionsTest, OneThatLeavesDataClosesThatConnectionAlone) {
   Events handlers = noted();
   handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
@@ -188,7 +192,7 @@ TEST_P(ExceptionsTest, OneThatLeavesClosedComesOutOfServe) {
   expect_rethrown(server, 6);
 }
 
-TEST_P(ExceptionsTest, OneThatLeavesDetachedComesOutOfServe) {
+TEST_P(ExceptionsDetachTest, OneThatLeavesDetachedComesOutOfServe) {
   Events handlers = noted();
   handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Detach; };
   handlers.detached = [&](Conn& conn, DetachedConn) -> Action {

@@ -46,7 +46,9 @@ class Relay {
     handlers.congested = [this](Conn& conn) {
       note(conn.pending());
       congested_.add();
-      EXPECT_TRUE(other_of(conn).pause());
+      // False of a connection that has closed, which one of another loop may have meanwhile.
+      const Conn other = other_of(conn);
+      EXPECT_TRUE(other.pause() || other.loop_index() != conn.loop_index());
       return Action::None;
     };
     handlers.drained = [this](Conn& conn, Output&) {
@@ -176,10 +178,13 @@ TEST_P(RelayTest, KeepsNoMoreThanHighWaterAndOneRead) {
   if (relay_.share_a_loop(0, 1)) {
     EXPECT_LE(relay_.most_pending(), kHighWater + kOneRead);
   }
-  client.shutdown_write();
-  peer.shutdown_write();
+  // Over tls the end is a record, for which there is no room yet.
+  std::thread ends_client([&] { client.shutdown_write(); });
+  std::thread ends_peer([&] { peer.shutdown_write(); });
   EXPECT_TRUE(peer.receive_all() == repeated(text, there));
   EXPECT_TRUE(client.receive_all() == repeated(text, back));
+  ends_client.join();
+  ends_peer.join();
   EXPECT_TRUE(relay_.wait_until_closed(2));
 }
 

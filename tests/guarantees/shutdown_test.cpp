@@ -40,6 +40,10 @@ class ShutdownTest : public ModeTest {
 };
 EVIO_INSTANTIATE(ShutdownTest, with_tls(all_modes()));
 
+// Detach is an error over TLS: TlsTest.DetachIsAnError.
+class ShutdownDetachTest : public ShutdownTest {};
+EVIO_INSTANTIATE(ShutdownDetachTest, all_modes());
+
 // Of TLS, a client whose handshake the shutdown ends has failed.
 class ShutdownCrowdTest : public ShutdownTest {};
 EVIO_INSTANTIATE(ShutdownCrowdTest, all_modes());
@@ -134,7 +138,7 @@ TEST_P(ShutdownTest, FromClosed) {
   expect_ended(server);
 }
 
-TEST_P(ShutdownTest, FromDetached) {
+TEST_P(ShutdownDetachTest, FromDetached) {
   Events handlers = noted();
   handlers.data = [](Conn&, const Bytes&, Output&) { return Action::Detach; };
   handlers.detached = [&](Conn& conn, DetachedConn) {

@@ -99,10 +99,13 @@ bool TlsWire::has_input() {
 }
 
 void TlsWire::end_output() {
-  const std::lock_guard lock(mutex_);
-  ERR_clear_error();
-  SSL_shutdown(ssl_->ssl);
-  while (!flush_locked() && errno == EAGAIN) {
+  {
+    const std::lock_guard lock(mutex_);
+    ERR_clear_error();
+    SSL_shutdown(ssl_->ssl);
+  }
+  // Another thread may have to read before the socket takes more.
+  while (!flush() && errno == EAGAIN) {
     pollfd poll{fd_, POLLOUT, 0};
     if (::poll(&poll, 1, static_cast<int>(kPatience.count())) != 1) break;
   }
