@@ -8,7 +8,6 @@
 #include "internal/buffer/output_queue.hpp"
 #include "internal/loop/timed_task.hpp"
 #include "internal/stream/requests.hpp"
-#include "internal/stream/stream_timeouts.hpp"
 #include "internal/stream/tls_session.hpp"
 
 namespace evio::internal {
@@ -53,9 +52,6 @@ struct StreamExtras {
   TimedTasks timed;
   std::size_t high_water = 0;
   std::size_t low_water = 0;
-  Timer::TimePoint deadline = Timer::kNever;
-  Timer::TimePoint output_progress{};  // when the kernel has last taken output, or the peer acknowledged some
-  Acknowledgements acknowledgements;
   bool tried = false;  // the socket has just refused what is pending
 };
 

@@ -46,9 +46,8 @@ void StreamTimeouts::on_timer(TimePoint now) noexcept { stream_.on_timeout(now);
 // Throws std::bad_alloc.
 StreamTimeouts& Stream::timeouts() {
   if (timeouts_ == nullptr) {
-    extras();
     timeouts_ = std::make_unique<StreamTimeouts>(*this);
-    timeouts_->progress = extras_->output_progress = Timer::Clock::now();
+    timeouts_->progress = timeouts_->output_progress = Timer::Clock::now();
     state_.output |= kTimeouts;
   }
   return *timeouts_;
@@ -74,8 +73,8 @@ void Stream::apply_timeouts(const Options& options) {
 // The kernel has taken output, or some begins to wait.
 void Stream::output_progressed() noexcept {
   if (timeouts_ == nullptr) return;
-  timeouts_->progress = extras_->output_progress = std::max(host_.loop_.turn_time(), extras_->output_progress);
-  extras_->acknowledgements.forget();
+  timeouts_->progress = timeouts_->output_progress = std::max(host_.loop_.turn_time(), timeouts_->output_progress);
+  timeouts_->acknowledgements.forget();
   if (timeouts_->write.count() > 0) write_waits_ = true;
   arm_timeouts();
 }
@@ -83,7 +82,7 @@ void Stream::output_progressed() noexcept {
 void Stream::look_at_acknowledgements(TimePoint now) noexcept {
   // Of a unix socket it is what the peer has not read: that tells whether it goes on reading, and no more.
   const int left = has_pending() ? transport_.unacknowledged() : unacknowledged();
-  if (extras_->acknowledgements.progressed(left)) timeouts_->progress = extras_->output_progress = now;
+  if (timeouts_->acknowledgements.progressed(left)) timeouts_->progress = timeouts_->output_progress = now;
   if (left == 0 && !has_pending()) write_waits_ = false;
 }
 
@@ -97,12 +96,12 @@ void Stream::arm_timeouts() noexcept {
   TimePoint due = Timer::kNever;
   if (is_closing()) {
     if (closes_) limit = close_limit();
-    if (limit.count() > 0) due = after(extras_->output_progress, limit);
+    if (limit.count() > 0) due = after(mine.output_progress, limit);
   } else {
     limit = shorter(mine.idle, mine.write);
-    due = extras_->deadline;
+    due = mine.deadline;
     if (mine.idle.count() > 0) due = std::min(due, after(mine.progress, mine.idle));
-    if (write_waits_) due = std::min(due, after(extras_->output_progress, mine.write));
+    if (write_waits_) due = std::min(due, after(mine.output_progress, mine.write));
   }
   const bool looks = limit.count() > 0 && (has_pending() || (write_waits_ && !is_unix()));
   if (looks) due = std::min(due, after(host_.loop_.turn_time(), limit / kLooks));
@@ -113,7 +112,7 @@ void Stream::arm_timeouts() noexcept {
 void Stream::set_deadline(TimePoint deadline) {
   if (is_closing() || (timeouts_ == nullptr && deadline == Timer::kNever)) return;
   timeouts();
-  extras_->deadline = deadline;
+  timeouts_->deadline = deadline;
   arm_timeouts();
 }
 
@@ -122,8 +121,8 @@ void Stream::watch_close() {
   if (closes_) return;
   timeouts();
   closes_ = true;
-  extras_->output_progress = Timer::Clock::now();
-  extras_->acknowledgements.forget();
+  timeouts_->output_progress = Timer::Clock::now();
+  timeouts_->acknowledgements.forget();
   host_.loop_.timers().disarm(*timeouts_);
   arm_timeouts();
 }
@@ -131,17 +130,17 @@ void Stream::watch_close() {
 void Stream::on_timeout(TimePoint now) noexcept {
   EVIO_ASSERT(is_open());
   timeouts_->progress = host_.loop_.end_of_turn(timeouts_->progress);
-  extras_->output_progress = host_.loop_.end_of_turn(extras_->output_progress);
+  timeouts_->output_progress = host_.loop_.end_of_turn(timeouts_->output_progress);
   if (has_pending() || write_waits_) look_at_acknowledgements(now);
   const auto over = [now](TimePoint since, nanoseconds limit) {
     return limit.count() > 0 && after(since, limit) <= now;
   };
   if (is_closing()) {
-    if (closes_ && over(extras_->output_progress, close_limit())) return run(Step::kCloseTimeout);
-  } else if (extras_->deadline <= now) {
-    extras_->deadline = Timer::kNever;
+    if (closes_ && over(timeouts_->output_progress, close_limit())) return run(Step::kCloseTimeout);
+  } else if (timeouts_->deadline <= now) {
+    timeouts_->deadline = Timer::kNever;
     return run(Step::kDeadline);
-  } else if (write_waits_ && over(extras_->output_progress, timeouts_->write)) {
+  } else if (write_waits_ && over(timeouts_->output_progress, timeouts_->write)) {
     return run(Step::kWriteTimeout);
   } else if (over(timeouts_->progress, timeouts_->idle)) {
     if (!moved_meanwhile()) return run(Step::kIdleTimeout);
@@ -154,7 +153,7 @@ void Stream::on_timeout(TimePoint now) noexcept {
 bool Stream::moved_meanwhile() noexcept {
   const bool reads = state_.interest == Interest::kRead || state_.interest == Interest::kReadWrite;
   if (reads && transport_.unread() > 0) return true;
-  return !is_unix() && extras_->acknowledgements.progressed(unacknowledged());
+  return !is_unix() && timeouts_->acknowledgements.progressed(unacknowledged());
 }
 
 Stream::Step Stream::time_out(Timeout what) {
@@ -176,7 +175,7 @@ Stream::Step Stream::time_out(Timeout what) {
     return action;
   });
   if (is_open() && !is_closing()) {
-    if (what != Timeout::Deadline) timeouts_->progress = extras_->output_progress = Timer::Clock::now();
+    if (what != Timeout::Deadline) timeouts_->progress = timeouts_->output_progress = Timer::Clock::now();
     arm_timeouts();
   }
   return next;

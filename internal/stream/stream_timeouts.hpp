@@ -11,25 +11,6 @@ namespace evio::internal {
 
 class Stream;
 
-/// The timeouts of one connection that has some, and the timer for the first of them. A message only stores the time of
-/// its turn here; when the timer fires too early for that, it is armed again for the rest.
-/// Thread-safety: its loop's thread.
-class StreamTimeouts final : public Timer, public Recycled<StreamTimeouts> {
- public:
-  using Duration = std::chrono::nanoseconds;
-
-  explicit StreamTimeouts(Stream& stream) noexcept : stream_(stream) {}
-
-  Duration idle{0};  // 0, here and below: none
-  Duration write{0};
-  TimePoint progress{};  // when something last moved, in either direction
-
- private:
-  void on_timer(TimePoint now) noexcept override;
-
-  Stream& stream_;
-};
-
 /// How far the peer's acknowledgements have come, as far as was looked. Thread-safety: its loop's thread.
 class Acknowledgements {
  public:
@@ -45,6 +26,28 @@ class Acknowledgements {
  private:
   static constexpr int kUnknown = std::numeric_limits<int>::max();
   int left_ = kUnknown;
+};
+
+/// The timeouts of one connection that has some, and the timer for the first of them. A message only stores the time of
+/// its turn here; when the timer fires too early for that, it is armed again for the rest.
+/// Thread-safety: its loop's thread.
+class StreamTimeouts final : public Timer, public Recycled<StreamTimeouts> {
+ public:
+  using Duration = std::chrono::nanoseconds;
+
+  explicit StreamTimeouts(Stream& stream) noexcept : stream_(stream) {}
+
+  Duration idle{0};  // 0, here and below: none
+  Duration write{0};
+  TimePoint deadline = kNever;
+  TimePoint progress{};         // when something last moved, in either direction
+  TimePoint output_progress{};  // when the kernel has last taken output, or the peer acknowledged some
+  Acknowledgements acknowledgements;
+
+ private:
+  void on_timer(TimePoint now) noexcept override;
+
+  Stream& stream_;
 };
 
 }  // namespace evio::internal

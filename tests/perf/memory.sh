@@ -1,5 +1,5 @@
 #!/bin/bash
-# memory.sh FOLDER: an idle connection costs at most 256 bytes of resident memory (the kernel's aside), with an idle timeout 450, and a
+# memory.sh FOLDER: an idle connection costs at most 256 bytes of resident memory (the kernel's aside), with an idle timeout 368, and a
 # burst of 1 MiB leaves nothing of it behind. FOLDER has the echo server and the load generator of bench/.
 set -euo pipefail
 bin=$1
@@ -25,4 +25,4 @@ demand() {
   }' <<<"$said"
 }
 demand 256
-demand 450 --idle-timeout=3600
+demand 368 --idle-timeout=3600
