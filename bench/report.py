@@ -181,6 +181,20 @@ def relay_part(raw):
             f"{len(rounds['flood'])} of {len(rounds['flood'])} times, with `high_water` 256 KiB.\n\n" + table(["evio as a relay", ""], rows))
 
 
+def proxy_part(raw):
+    rows = []
+    for (scenario, variant), proxies in raw.items():
+        if scenario != "proxy":
+            continue
+        limit = proxies.get(LIMIT, {})
+        for proxy, rounds in sorted(proxies.items(), key=lambda item: median(item[1], "cpu_ns")):
+            rows.append([variant, proxy, number(median(rounds, "rate")), number(median(rounds, "p50_us")),
+                         number(median(rounds, "cpu_ns")), ratio(rounds, limit, "cpu_ns")])
+    head = ["what", "proxy", "a second", "p50 µs", "CPU ns each", "to bare"]
+    return ("Each proxy has one thread and a processor of its own; the clients and the echo server behind it have another. *bare* "
+            "copies by hand.\n\n" + table(head, rows)) if rows else ""
+
+
 def memory_part(raw):
     out = ""
     for (scenario, variant), servers in raw.items():
@@ -303,6 +317,7 @@ def main():
              ("Other threads to the loops", notes_part(raw)),
              ("Timers", timers_part(raw)),
              ("Relay", relay_part(raw)),
+             ("The proxy example beside haproxy and nginx", proxy_part(raw)),
              ("Memory of idle connections", memory_part(raw)),
              ("Memory after slow readers", slow_part(raw)),
              ("The redis example beside redis-server", versus_part(raw, "redis", "redis-server", ["command"])),

@@ -1,0 +1,90 @@
+# The proxy example beside a copy loop by hand, haproxy and nginx, each with one thread and one processor, before the bare echo
+# server. Sourced by bench/run.
+
+haproxy_config() { # PORT TO
+  cat <<EOF
+global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 600s
+  timeout server 600s
+listen relay
+  bind 127.0.0.1:$1
+  server echo 127.0.0.1:$2
+EOF
+}
+
+nginx_stream_config() { # PORT TO
+  mkdir -p "$work/nginx"
+  cat <<EOF
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off;
+master_process off;
+worker_processes 1;
+pid $work/nginx/pid;
+error_log stderr crit;
+events { worker_connections 4096; }
+stream {
+  proxy_timeout 600s;
+  tcp_nodelay on;
+  server {
+    listen 127.0.0.1:$1 backlog=4096;
+    proxy_pass 127.0.0.1:$2;
+  }
+}
+EOF
+}
+
+start_proxy() { # NAME TO
+  local port
+  port=$(free_port)
+  case $1 in
+    bare) start_listener "$port" taskset -c "$server_cpus" "$bin/proxy-bare" "$port" "$2" ;;
+    evio) start_listener "$port" taskset -c "$server_cpus" "$bin/../examples/proxy" --listen="tcp://127.0.0.1:$port" \
+      --to="tcp://127.0.0.1:$2" --loops=1 ;;
+    haproxy)
+      haproxy_config "$port" "$2" >"$work/haproxy.conf"
+      start_listener "$port" taskset -c "$server_cpus" haproxy -db -f "$work/haproxy.conf"
+      ;;
+    nginx)
+      nginx_stream_config "$port" "$2" >"$work/nginx.conf"
+      start_listener "$port" taskset -c "$server_cpus" "$nginx" -e stderr -p "$work/nginx" -c "$work/nginx.conf"
+      ;;
+  esac
+}
+
+# Where there are two processors, the proxy has one, and the clients and the echo server behind it the other.
+measure_proxy() {
+  local round name values echo_pid echo_port echo_out echo_job loops=1 names=(bare evio) nginx=/usr/sbin/nginx times=11
+  [[ -x $bin/proxy-bare && -x $bin/../examples/proxy ]] || return 0
+  command -v nginx >/dev/null && nginx=$(command -v nginx)
+  if have haproxy; then
+    names+=(haproxy)
+    haproxy -v | awk 'NR == 1 { print "haproxy " $3 }' >>"$work/versions"
+  fi
+  if have "$nginx" && [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]]; then
+    names+=(nginx)
+    "$nginx" -v 2>&1 | sed 's/^nginx version: //' >>"$work/versions"
+  fi
+  [[ -z $quick ]] || times=2
+  pin 1
+  start_server taskset -c "$client_cpus" "$bin/server-bare" --loops=1
+  echo_pid=$server_pid echo_port=$server_port echo_out=$server_out echo_job=$server_job
+  for ((round = 0; round < times; ++round)); do
+    for name in $(in_turn "$round" "${names[@]}"); do
+      start_proxy "$name" "$echo_port"
+      values=$(echo_load "$client_cpus" streams --connections 50 --size 64) || die "$name failed in proxy"
+      record proxy 'round trips of 64 B' "$name" "$round" "$values"
+      values=$(echo_load "$client_cpus" streams --connections 8 --size 65536) || die "$name failed in proxy"
+      record proxy 'blocks of 64 KiB' "$name" "$round" "$values"
+      values=$(echo_load "$client_cpus" connects --connections 50 --size 64) || die "$name failed in proxy"
+      record proxy 'connect, echo, close' "$name" "$round" "$values"
+      stop_server
+    done
+  done
+  server_pid=$echo_pid server_port=$echo_port server_out=$echo_out server_job=$echo_job
+  stop_server
+}
