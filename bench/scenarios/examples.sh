@@ -62,15 +62,9 @@ measure_redis() {
   done
 }
 
-nginx_config() { # PORT
-  mkdir -p "$work/nginx"
+nginx_http_config() { # PORT
+  nginx_main_config
   cat <<EOF
-daemon off;
-master_process off;
-worker_processes 1;
-pid $work/nginx/pid;
-error_log stderr crit;
-events { worker_connections 4096; }
 http {
   access_log off;
   keepalive_requests 1000000000;
@@ -92,10 +86,7 @@ start_http() {
   case $1 in
     evio) start_listener "$port" taskset -c "$server_cpus" "$bin/../examples/http" --port="$port" ;;
     'evio, parsing') start_listener "$port" taskset -c "$server_cpus" "$bin/../examples/http" --port="$port" --noparse=false ;;
-    nginx)
-      nginx_config "$port" >"$work/nginx.conf"
-      start_listener "$port" taskset -c "$server_cpus" "$nginx" -e stderr -p "$work/nginx" -c "$work/nginx.conf"
-      ;;
+    nginx) start_nginx "$port" < <(nginx_http_config "$port") ;;
   esac
 }
 
@@ -112,10 +103,9 @@ http_round() { # SECONDS CPUS
 }
 
 measure_http() {
-  local round name values place client turns=11 nginx=/usr/sbin/nginx
-  command -v nginx >/dev/null && nginx=$(command -v nginx)
+  local round name values place client turns=11
   have "$nginx" wrk "$bin/../examples/http" || return 0
-  "$nginx" -v 2>&1 | sed 's/^nginx version: //' >>"$work/versions"
+  nginx_version >>"$work/versions"
   [[ -z $quick ]] || turns=1
   pin 1
   for ((round = 0; round < turns; ++round)); do

@@ -1,6 +1,8 @@
 # The proxy example beside a copy loop by hand, haproxy and nginx, each with one thread and one processor, before the bare echo
 # server. Sourced by bench/run.
 
+nginx_stream=/usr/lib/nginx/modules/ngx_stream_module.so # Debian's libnginx-mod-stream
+
 haproxy_config() { # PORT TO
   cat <<EOF
 global
@@ -18,15 +20,9 @@ EOF
 }
 
 nginx_stream_config() { # PORT TO
-  mkdir -p "$work/nginx"
+  echo "load_module $nginx_stream;" # which must come first
+  nginx_main_config
   cat <<EOF
-load_module /usr/lib/nginx/modules/ngx_stream_module.so;
-daemon off;
-master_process off;
-worker_processes 1;
-pid $work/nginx/pid;
-error_log stderr crit;
-events { worker_connections 4096; }
 stream {
   proxy_timeout 600s;
   tcp_nodelay on;
@@ -49,25 +45,28 @@ start_proxy() { # NAME TO
       haproxy_config "$port" "$2" >"$work/haproxy.conf"
       start_listener "$port" taskset -c "$server_cpus" haproxy -db -f "$work/haproxy.conf"
       ;;
-    nginx)
-      nginx_stream_config "$port" "$2" >"$work/nginx.conf"
-      start_listener "$port" taskset -c "$server_cpus" "$nginx" -e stderr -p "$work/nginx" -c "$work/nginx.conf"
-      ;;
+    nginx) start_nginx "$port" < <(nginx_stream_config "$port" "$2") ;;
   esac
+}
+
+# proxy_load WHAT LOAD...: of the $name that runs, in this $round.
+proxy_load() {
+  local values
+  values=$(echo_load "$client_cpus" "${@:2}") || die "$name failed in proxy"
+  record proxy "$1" "$name" "$round" "$values"
 }
 
 # Where there are two processors, the proxy has one, and the clients and the echo server behind it the other.
 measure_proxy() {
-  local round name values echo_pid echo_port echo_out echo_job loops=1 names=(bare evio) nginx=/usr/sbin/nginx times=11
+  local round name echo_pid echo_port echo_out echo_job loops=1 names=(bare evio) times=11
   [[ -x $bin/proxy-bare && -x $bin/../examples/proxy ]] || return 0
-  command -v nginx >/dev/null && nginx=$(command -v nginx)
   if have haproxy; then
     names+=(haproxy)
     haproxy -v | awk 'NR == 1 { print "haproxy " $3 }' >>"$work/versions"
   fi
-  if have "$nginx" && [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]]; then
+  if have "$nginx" && [[ -e $nginx_stream ]]; then
     names+=(nginx)
-    "$nginx" -v 2>&1 | sed 's/^nginx version: //' >>"$work/versions"
+    nginx_version >>"$work/versions"
   fi
   [[ -z $quick ]] || times=2
   pin 1
@@ -76,12 +75,9 @@ measure_proxy() {
   for ((round = 0; round < times; ++round)); do
     for name in $(in_turn "$round" "${names[@]}"); do
       start_proxy "$name" "$echo_port"
-      values=$(echo_load "$client_cpus" streams --connections 50 --size 64) || die "$name failed in proxy"
-      record proxy 'round trips of 64 B' "$name" "$round" "$values"
-      values=$(echo_load "$client_cpus" streams --connections 8 --size 65536) || die "$name failed in proxy"
-      record proxy 'blocks of 64 KiB' "$name" "$round" "$values"
-      values=$(echo_load "$client_cpus" connects --connections 50 --size 64) || die "$name failed in proxy"
-      record proxy 'connect, echo, close' "$name" "$round" "$values"
+      proxy_load 'round trips of 64 B' streams --connections 50 --size 64
+      proxy_load 'blocks of 64 KiB' streams --connections 8 --size 65536
+      proxy_load 'connect, echo, close' connects --connections 50 --size 64
       stop_server
     done
   done
