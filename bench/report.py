@@ -119,6 +119,27 @@ def beside_part(raw):
     return "".join(out)
 
 
+def scaling_part(raw):
+    """What a loop does among others, to what one does alone in the same round."""
+    kinds = collections.defaultdict(dict)
+    for (scenario, variant), servers in raw.items():
+        if scenario == "scaling":
+            loops, what = variant.split(" ", 1)
+            for server, rounds in servers.items():
+                kinds[what, server][int(loops)] = rounds
+    rows = []
+    for (what, server), by_loops in kinds.items():
+        alone = by_loops[1]
+        for loops, rounds in sorted(by_loops.items()):
+            for numbers in rounds.values():
+                numbers["loop_rate"] = numbers["rate"] / loops
+            rows.append([what, server, str(loops), number(median(rounds, "rate")), ratio(rounds, alone, "loop_rate"),
+                         number(median(rounds, "cpu_ns")), ratio(rounds, alone, "cpu_ns")])
+    head = ["what", "server", "loops", "a second", "a loop, to one alone", "CPU ns each", "to one loop's"]
+    return ("50 connections for each loop. Loops have a processor each; the clients have as many, or what is left. Where *a loop, to one alone* "
+            "falls and *CPU ns each* does not rise, the clients are the limit.\n\n" + table(head, rows)) if rows else ""
+
+
 def notes_part(raw):
     rows = {"wake": [], "send": []}
     for (scenario, variant), servers in raw.items():
@@ -315,6 +336,7 @@ def main():
              ("Echo", echo_part(raw)),
              ("A small request beside blocks of 1 MiB", beside_part(raw)),
              ("Other threads to the loops", notes_part(raw)),
+             ("More loops", scaling_part(raw)),
              ("Timers", timers_part(raw)),
              ("Relay", relay_part(raw)),
              ("The proxy example beside haproxy and nginx", proxy_part(raw)),

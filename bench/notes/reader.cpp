@@ -6,12 +6,12 @@ namespace notes {
 
 // Looks now and then: a reader that sleeps until something comes is woken, at the cost of the loop and of the producers
 // whose processor it is, for each of a loop's writes, which measures the scheduler.
-void Reader::run() {
+void Reader::run(std::size_t first, std::size_t step) {
   constexpr std::chrono::microseconds kPause{200};
   constexpr int kStalled = 50'000;
   for (int pauses = 0; left_ > 0;) {
     bool some = false;
-    for (std::size_t i = 0; i < clients_.size(); ++i) some = read(i) || some;
+    for (std::size_t i = first; i < clients_.size(); i += step) some = read(i) || some;
     pauses = some ? 0 : pauses + 1;
     if (pauses > kStalled) load::fail("what was sent does not arrive");
     if (!some) std::this_thread::sleep_for(kPause);

@@ -25,6 +25,7 @@ struct Options {
   bool send = false;  // else wake
   int threads = 1;
   int loops = 1;
+  int readers = 1;
   std::uint64_t notes = 200'000;  // flood: all threads together
   std::uint64_t pings = 20'000;   // ping: all threads together
   std::vector<int> loop_cpus;     // where the loops run; none: anywhere
@@ -70,7 +71,8 @@ class Bench {
   Measured flood() {
     const std::uint64_t each = options_.notes / static_cast<std::uint64_t>(options_.threads);
     std::optional<Reader> reader;
-    if (options_.send) reader.emplace(target_->clients, each * static_cast<std::uint64_t>(options_.threads));
+    if (options_.send)
+      reader.emplace(target_->clients, each * static_cast<std::uint64_t>(options_.threads), options_.readers);
     return measured([&](std::size_t thread) { options_.send ? flood_sends(thread, each) : flood_wakes(thread, each); },
                     [&] {
                       if (reader) reader->wait();
@@ -153,6 +155,7 @@ Options parse(int argc, char** argv) {
   add("send", "send eight bytes to a connection's peer instead of waking it", cxxopts::value(options.send));
   add("threads", "how many threads do that", cxxopts::value(options.threads));
   add("loops", "how many loops they speak to", cxxopts::value(options.loops));
+  add("readers", "how many threads read what is sent", cxxopts::value(options.readers));
   add("notes", "how many as fast as it goes", cxxopts::value(options.notes));
   add("pings", "how many one after the other", cxxopts::value(options.pings));
   add("loop-cpus", "the processors of the loops, as in 0,1", cxxopts::value(options.loop_cpus));

@@ -3,8 +3,21 @@
 #include <evio/evio.hpp>
 #include <iostream>
 #include <string>
+#include <string_view>
 
 #include "common.h"
+
+namespace {
+
+// Several loops take the connections of one listener by turns, or as they are laden, or have a listener each.
+bool has_listener_each(const Options& options, evio::Events& events) {
+  const std::string_view how = options.how;
+  if (how == "roundrobin") events.load_balance = evio::LoadBalance::RoundRobin;
+  if (how == "least") events.load_balance = evio::LoadBalance::LeastConnections;
+  return options.loops > 1 && how.empty();
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const Options options = parse_options(argc, argv);
@@ -31,7 +44,7 @@ int main(int argc, char** argv) {
   };
   const std::string address = std::string(options.udp != 0 ? "udp4" : "tcp4") +
                               "://127.0.0.1:" + std::to_string(options.port) +
-                              (options.loops > 1 ? "?reuseport=true" : "");
+                              (has_listener_each(options, events) ? "?reuseport=true" : "");
   if (auto error = evio::serve(events, address)) {
     std::cerr << error.message() << '\n';
     return 1;
