@@ -4,7 +4,8 @@
 
 namespace evio::internal {
 
-void* BlockPool::get() noexcept {
+// This thread has none.
+void* BlockPool::get_returned() noexcept {
   using Kept = ThreadBlocks<BlockPool>;
   // relaxed, then acquire: a hint, then what the loop did with the blocks.
   if (Kept::can_put_all() && returned_.load(std::memory_order_relaxed) != nullptr)

@@ -23,7 +23,10 @@ class BlockPool {
   ~BlockPool() { FreeBlock::free_all(returned_.load(std::memory_order_acquire)); }
 
   /// kBlock bytes; nullptr when there is no memory.
-  void* get() noexcept;
+  void* get() noexcept {
+    void* const block = ThreadBlocks<BlockPool>::take();
+    return block != nullptr ? block : get_returned();
+  }
 
   /// Blocks to be given back, all at once when it goes.
   class Returned {
@@ -47,6 +50,7 @@ class BlockPool {
   };
 
  private:
+  void* get_returned() noexcept;
   void give_back(FreeBlock* first, FreeBlock* last, int count) noexcept;
 
   std::atomic<FreeBlock*> returned_{nullptr};

@@ -3,26 +3,43 @@
 #include <cstring>
 #include <new>
 
+#include "internal/base/assert.hpp"
+#include "internal/base/thread_blocks.hpp"
+
 namespace evio::internal {
 
+namespace {
+
 // The flags of Requests lie in the low bits of a request's address, which operator new does not leave free.
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kRoom = BlockPool::kBlock - (kAlignment - __STDCPP_DEFAULT_NEW_ALIGNMENT__) - sizeof(Request);
+
+}  // namespace
+
 Request* Request::make(std::size_t size, BlockPool& pool) noexcept {
-  constexpr std::size_t kAlignment = Requests::kFlags + 1;
-  constexpr std::size_t kRoom = BlockPool::kBlock - (kAlignment - __STDCPP_DEFAULT_NEW_ALIGNMENT__) - sizeof(Request);
+  static_assert(kAlignment == Requests::kFlags + 1);
   const bool pooled = size <= kRoom;
   void* const memory = pooled ? pool.get() : ::operator new(kAlignment + sizeof(Request) + size, std::nothrow);
   if (memory == nullptr) return nullptr;
   const std::size_t slack = -reinterpret_cast<std::uintptr_t>(memory) % kAlignment;
   auto* const request = new (static_cast<char*>(memory) + slack) Request;
-  request->pooled = pooled;
-  request->slack = static_cast<std::uint8_t>(slack);
-  request->size = static_cast<std::uint32_t>(size);
+  request->memory_ = pooled ? Memory::kPool : Memory::kSystem;
+  request->slack_ = static_cast<std::uint8_t>(slack);
+  request->extent_.store(static_cast<std::uint32_t>(size), std::memory_order_relaxed);
   return request;
 }
 
 Request* Request::copy(std::string_view from, BlockPool& pool) noexcept {
   Request* const request = make(from.size(), pool);
   if (request != nullptr) std::memcpy(request->data(), from.data(), from.size());
+  return request;
+}
+
+Request* Request::with_room(std::string_view from, BlockPool& pool) noexcept {
+  static_assert(2 * kMostWithRoom <= kRoom);
+  EVIO_ASSERT(from.size() <= kMostWithRoom);
+  Request* const request = copy(from, pool);
+  if (request != nullptr) request->memory_ = Memory::kTwoOwners;
   return request;
 }
 
@@ -36,7 +53,40 @@ Request* Request::make(What&& other, BlockPool& pool) noexcept {
   return request;
 }
 
+// The loop reads no further than it has seen, so that what is copied in vain harms nobody.
+// release: pairs with sealed().
+bool Request::append(std::string_view more) noexcept {
+  std::uint32_t size = extent_.load(std::memory_order_relaxed);
+  if ((size & kSealed) != 0 || more.size() > kRoom - size) return false;
+  std::memcpy(data() + size, more.data(), more.size());
+  return extent_.compare_exchange_strong(size, size + static_cast<std::uint32_t>(more.size()),
+                                         std::memory_order_release, std::memory_order_relaxed);
+}
+
+std::string_view Request::sealed() const noexcept {
+  const std::uint32_t size = extent_.fetch_or(kSealed, std::memory_order_acquire) & kLength;
+  return {reinterpret_cast<const char*>(this + 1), size};
+}
+
+// The loop's. acq_rel, as below: what one owner did comes before the other one ends it.
+bool Request::was_let_go() noexcept {
+  return (extent_.fetch_or(kSealed | kDone, std::memory_order_acq_rel) & kLetGo) != 0;
+}
+
+void Request::let_go() noexcept {
+  if ((extent_.fetch_or(kLetGo, std::memory_order_acq_rel) & kDone) == 0) return;
+  void* const whole = memory();
+  this->~Request();
+  if (!ThreadBlocks<BlockPool>::put(whole)) ::operator delete(whole);
+}
+
+void Request::recycle_slow(BlockPool::Returned& returned) noexcept {
+  if (memory_ == Memory::kSystem) return destroy();
+  if (was_let_go()) returned.add(memory());
+}
+
 void Request::destroy() noexcept {
+  if (memory_ == Memory::kTwoOwners && !was_let_go()) return;
   void* const whole = memory();
   this->~Request();
   ::operator delete(whole);
@@ -80,7 +130,7 @@ Requests::Added Requests::push(Request* request, State refused_by, State flag) n
   for (;;) {
     if ((state & refused_by) != 0) {
       request->destroy();
-      return Added::kClosed;
+      return Added::kRefused;
     }
     request->next = newest(state);
     request->after_wake = (state & kWokenLast) != 0;
@@ -94,7 +144,7 @@ Requests::Added Requests::push(Request* request, State refused_by, State flag) n
 Requests::Added Requests::add_flags(State flag, State state) noexcept {
   State now = 0;
   do {
-    if ((state & kClosed) != 0) return Added::kClosed;
+    if ((state & kClosed) != 0) return Added::kRefused;
     now = state | flag | kAnnounced;
     if ((flag & ~state & kWoken) != 0) now |= kWokenLast;
   } while (!state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed));
@@ -106,7 +156,7 @@ bool Requests::pause() noexcept { return (state_.fetch_or(kPaused, std::memory_o
 Requests::Added Requests::resume() noexcept {
   State state = state_.load(std::memory_order_relaxed);
   for (;;) {
-    if ((state & kClosed) != 0) return Added::kClosed;
+    if ((state & kClosed) != 0) return Added::kRefused;
     if ((state & kPaused) == 0) return Added::kQueued;
     const State now = (state & ~kPaused) | kAnnounced;
     if (state_.compare_exchange_weak(state, now, std::memory_order_release, std::memory_order_relaxed)) break;

@@ -17,7 +17,11 @@
 namespace evio::internal {
 
 /// What is asked of a connection from outside a callback's output: bytes to send, which are copied into the memory
-/// after the object, or shared; a function to call; a new deadline; the end of its output. Thread-safety: its owner's.
+/// after the object, or shared; a function to call; a new deadline; the end of its output.
+///
+/// One that has room for more (with_room()) has two owners: the thread that made it, which adds to it until it has let
+/// it go, and the loop, whose first look at the text ends that. Whoever is done with it last ends it.
+/// Thread-safety: its owner's; append() and let_go() the thread's that made it.
 struct Request {
   using Copied = std::monostate;
   using Function = std::unique_ptr<ConnTask>;
@@ -27,34 +31,62 @@ struct Request {
 
   Request* next = nullptr;
   What what;
-  std::uint32_t size = 0;   // of copied bytes
   bool after_wake = false;  // a wake came just before it
-  bool pooled = false;
-  std::uint8_t slack = 0;  // bytes before it that belong to its memory
 
-  /// nullptr when there is no memory; then what `other` holds is destroyed. The bytes are fewer than 4 GiB.
-  static Request* copy(std::string_view from, BlockPool& pool) noexcept;
+  /// nullptr when there is no memory; then what `other` holds is destroyed. The bytes are fewer than 512 MiB.
+  [[gnu::flatten]] static Request* copy(std::string_view from, BlockPool& pool) noexcept;
+  /// As copy(), of at most half of the room.
+  static Request* with_room(std::string_view from, BlockPool& pool) noexcept;
   static Request* share(Bytes&& bytes, BlockPool& pool) noexcept { return make(What(std::move(bytes)), pool); }
   static Request* make(What&& other, BlockPool& pool) noexcept;
 
   bool is_copied() const noexcept { return what.index() == 0; }
   bool is_bytes() const noexcept { return what.index() <= 1; }
-  std::string_view text() const noexcept { return is_copied() ? copied() : std::get<Bytes>(what).view(); }
-  std::string_view copied() const noexcept { return {reinterpret_cast<const char*>(this + 1), size}; }
+  std::string_view text() const noexcept {
+    if (is_copied()) [[likely]]
+      return copied();
+    return std::get_if<Bytes>(&what)->view();
+  }
+  std::string_view copied() const noexcept {
+    if (memory_ == Memory::kTwoOwners) [[unlikely]]
+      return sealed();
+    return {reinterpret_cast<const char*>(this + 1), extent_.load(std::memory_order_relaxed)};
+  }
   /// Ends it; its memory goes back to the pool or, when it is not from there, to the system.
   void recycle(BlockPool::Returned& returned) noexcept {
-    if (!pooled) [[unlikely]]
-      return destroy();
+    if (memory_ != Memory::kPool) [[unlikely]]
+      return recycle_slow(returned);
     if (!is_copied()) [[unlikely]]
       what = Copied();
     returned.add(memory());
   }
   void destroy() noexcept;
 
+  /// More text at its end. False, and nothing is added, once the loop has looked at it, or if there is no room.
+  bool append(std::string_view more) noexcept;
+  void let_go() noexcept;
+
+  /// The most that with_room() takes.
+  static constexpr std::size_t kMostWithRoom = 100;
+
  private:
+  enum class Memory : std::uint8_t { kPool, kSystem, kTwoOwners };
+  // How many bytes were copied, and of a request with two owners:
+  static constexpr std::uint32_t kSealed = 1U << 31U;  // nothing is added any more
+  static constexpr std::uint32_t kDone = 1U << 30U;    // the loop has ended it
+  static constexpr std::uint32_t kLetGo = 1U << 29U;   // the thread has let it go
+  static constexpr std::uint32_t kLength = kLetGo - 1;
+
   static Request* make(std::size_t size, BlockPool& pool) noexcept;
   char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
-  void* memory() noexcept { return reinterpret_cast<char*>(this) - slack; }
+  void* memory() noexcept { return reinterpret_cast<char*>(this) - slack_; }
+  std::string_view sealed() const noexcept;
+  bool was_let_go() noexcept;
+  void recycle_slow(BlockPool::Returned& returned) noexcept;
+
+  Memory memory_ = Memory::kPool;
+  std::uint8_t slack_ = 0;  // bytes before it that belong to its memory
+  mutable std::atomic<std::uint32_t> extent_{0};
 };
 
 /// Requests, oldest first. Owns them. A ring, so that one pointer reaches both ends. Thread-safety: one thread.
@@ -150,7 +182,7 @@ class Requests {
  public:
   /// What became of a request: it was refused, as the connection is closing; a note is under way; or the caller must
   /// post one.
-  enum class Added : std::uint8_t { kClosed, kQueued, kMustPost };
+  enum class Added : std::uint8_t { kRefused, kQueued, kMustPost };
 
   Requests() = default;
   Requests(const Requests&) = delete;
@@ -188,6 +220,12 @@ class Requests {
   bool woken() const noexcept { return (state_.load(std::memory_order_relaxed) & kWoken) != 0; }
   /// True while there are requests. relaxed: as for closed().
   bool has_requests() const noexcept { return newest(state_.load(std::memory_order_relaxed)) != nullptr; }
+  /// Whether what is sent now comes right behind `last`: the loop has not taken that one, and nothing has come since.
+  /// `last` may be gone. relaxed: as for closed().
+  bool would_follow(const Request* last) const noexcept {
+    const State state = state_.load(std::memory_order_relaxed) & ~(kAnnounced | kWoken | kPaused);
+    return last != nullptr && state == reinterpret_cast<State>(last);
+  }
   /// True when nothing stands in the way of a message: it is not closed, paused or ended, and there are no requests:
   /// not here and not in what was taken. Several comparisons in one, as they stand in the way of every message.
   bool open_and_empty(const RequestList& taken) const noexcept {

@@ -283,7 +283,11 @@ class Stream : public Pollable,
   bool may_move_request() const noexcept;
   bool has_requests() const noexcept { return !requested_.empty() || requests_.has_requests(); }
   void append_requests(RequestList list) noexcept;
-  void bring_up_requests() noexcept;
+  void bring_up_requests() noexcept {
+    if (extras_ != nullptr) [[unlikely]]
+      bring_up_behind();
+  }
+  void bring_up_behind() noexcept;
   bool take_due_wake() noexcept;
   bool take_last_wake() noexcept;
   void continue_next_turn() noexcept;

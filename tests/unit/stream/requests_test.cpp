@@ -89,9 +89,9 @@ TEST_F(RequestsTest, RefuseEverythingOnceClosedAndKeepWhatTheyHave) {
   EXPECT_EQ(requests_.wake(), Added::kQueued);
   EXPECT_EQ(requests_.close(), Added::kQueued);
   EXPECT_TRUE(requests_.closed());
-  EXPECT_EQ(requests_.close(), Added::kClosed);
-  EXPECT_EQ(send("after"), Added::kClosed);
-  EXPECT_EQ(requests_.wake(), Added::kClosed);
+  EXPECT_EQ(requests_.close(), Added::kRefused);
+  EXPECT_EQ(send("after"), Added::kRefused);
+  EXPECT_EQ(requests_.wake(), Added::kRefused);
   EXPECT_EQ(take(), "before");
   EXPECT_TRUE(requests_.take_wake()) << "it is for the loop to say whether it counts still";
   EXPECT_FALSE(requests_.take_wake());
