@@ -24,6 +24,9 @@ struct SocketAddress {
   socklen_t size;
 
   SocketAddress() noexcept : un{}, size(sizeof un) {}
+  /// To be filled by the kernel, which says in `size` how far: what lies beyond is not set.
+  struct ByKernel {};
+  explicit SocketAddress(ByKernel) noexcept : size(sizeof un) { any.sa_family = AF_UNSPEC; }
 
   static SocketAddress from(const sockaddr* address, socklen_t size) noexcept;
   /// A unix path, or an abstract name after '@' (unix(7)). The path must fit: see kLongestPath.

@@ -77,7 +77,7 @@ Accepted Acceptor::accept_waiting() noexcept {
 }
 
 [[gnu::flatten]] Accepted Acceptor::accept_one() noexcept {
-  SocketAddress peer;
+  SocketAddress peer{SocketAddress::ByKernel{}};
   FileDescriptor fd(sys::accept4(fd_, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd.valid()) {
     if (sys::would_block(errno)) return Accepted::kNone;

@@ -20,9 +20,13 @@ class Balancer {
   Balancer(LoadBalance policy, int loops) : policy_(policy), counts_(static_cast<std::size_t>(loops)) {}
 
   /// The loop for the next connection, which counts there until on_closed(). `kernel_balanced` says that the kernel has
-  /// already chosen the accepting loop (reuseport); `random` is any number. SourceAddrHash goes by the IP of `peer`;
-  /// those without one, unix sockets, go round.
+  /// already chosen the accepting loop (reuseport); `random` is any number, or 0 unless draws(). SourceAddrHash goes by
+  /// the IP of `peer`; those without one, unix sockets, go round.
   int choose(int accepting_loop, bool kernel_balanced, std::uint64_t random, const Addr& peer);
+  /// Whether choose() needs the random number.
+  bool draws(bool kernel_balanced) const noexcept {
+    return policy_ == LoadBalance::Random && !kernel_balanced && counts_.size() > 1;
+  }
   /// The next connection is this loop's, and counts there.
   void add(int loop);
   /// A connection of this loop has closed.

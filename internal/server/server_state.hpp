@@ -61,7 +61,8 @@ class ServerState final : public ServerControl {
   ListenerCopies& copies() noexcept { return copies_; }
   /// The loop of a connection that was accepted, which counts until withdraw() or on_closed(): see Balancer::choose().
   int place(int accepting_loop, bool kernel_balanced, const Addr& peer) {
-    const int loop = balancer_.choose(accepting_loop, kernel_balanced, random_number(), peer);
+    const std::uint64_t random = balancer_.draws(kernel_balanced) ? random_number() : 0;
+    const int loop = balancer_.choose(accepting_loop, kernel_balanced, random, peer);
     connections_.begin(accepting_loop);
     return loop;
   }
