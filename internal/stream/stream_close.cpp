@@ -124,7 +124,8 @@ bool Stream::end_by_abort() noexcept {
 [[gnu::flatten]] Stream::Step Stream::close_now() {
   end_by_abort();
   drop_pending();
-  const bool linger = lingers();
+  const bool told = input_over_ && output_over_ && !tls_;  // there is nothing to say, and nothing will come
+  const bool linger = !told && lingers();
   unlink();
   enter(Stage::kEnded);
   end_timeouts();
@@ -144,7 +145,7 @@ bool Stream::end_by_abort() noexcept {
     begin_linger();
     return Step::kLinger;
   }
-  if (!peer_gone_) discard_input();
+  if (!peer_gone_ && !told) discard_input();
   close_socket();
   return Step::kWait;
 }
