@@ -1,5 +1,6 @@
 #include "internal/net/resolver.hpp"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 
 #include <algorithm>
@@ -34,6 +35,15 @@ std::error_code look_up(const char* host, std::uint16_t port, const addrinfo& hi
   if (err != 0) return {err, resolver_category()};
   list.reset(found);
   return {};
+}
+
+// An address as it is usually written: getaddrinfo(3) takes thousands of instructions for one. It knows other ways of
+// writing one, too.
+bool read_numeric(const char* host, std::uint16_t port, SocketAddress& address) noexcept {
+  address = wildcard(AF_INET, port);
+  if (::inet_pton(AF_INET, host, &address.v4.sin_addr) == 1) return true;
+  address = wildcard(AF_INET6, port);
+  return ::inet_pton(AF_INET6, host, &address.v6.sin6_addr) == 1;
 }
 
 // Whether this machine has IPv6. A socket that cannot be made for another reason does not tell.
@@ -80,11 +90,15 @@ Error resolve(const AddressSpec& spec, std::vector<SocketAddress>& addresses) {
 }
 
 Resolved resolve_peer(const std::string& host, std::uint16_t port, int family, bool look_up_names) {
+  Resolved resolved;
+  if (SocketAddress address; family == AF_UNSPEC && read_numeric(host.c_str(), port, address)) {
+    resolved.addresses.push_back(address);
+    return resolved;
+  }
   addrinfo hints{};
   hints.ai_family = family;
   hints.ai_socktype = SOCK_STREAM;  // one entry for each address
   hints.ai_flags = AI_NUMERICSERV | (look_up_names ? 0 : AI_NUMERICHOST);
-  Resolved resolved;
   AddressList list;
   resolved.error = look_up(host.empty() ? nullptr : host.c_str(), port, hints, list);
   if (!look_up_names && resolved.error == std::error_code(EAI_NONAME, resolver_category())) resolved.error = {};
