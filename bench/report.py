@@ -202,6 +202,22 @@ def relay_part(raw):
             f"{len(rounds['flood'])} of {len(rounds['flood'])} times, with `high_water` 256 KiB.\n\n" + table(["evio as a relay", ""], rows))
 
 
+def dials_part(raw):
+    rows = []
+    for (scenario, variant), servers in raw.items():
+        if scenario != "dials":
+            continue
+        limit = servers.get(LIMIT, {})
+        for server, rounds in sorted(servers.items(), key=lambda item: median(item[1], "cpu_ns")):
+            rows.append([variant, server, number(median(rounds, "rate")), ratio(rounds, limit, "rate"), number(median(rounds, "cpu_ns")),
+                         ratio(rounds, limit, "cpu_ns")])
+    head = ["what", "library", "a second", "to bare", "CPU ns each", "to bare"]
+    return ("50 dials are under way on one loop, each to a numeric address of the loopback, with TCP_NODELAY. CPU is what the loop's thread used; "
+            "the listener is another thread's. *reset*: with SO_LINGER of 0, so that the socket is gone at once; *close*: as the library "
+            "closes. *echo*: 64 bytes there and back before. *bare* leaves it to close(2) to take a socket from its poller.\n\n"
+            + table(head, rows)) if rows else ""
+
+
 def proxy_part(raw):
     rows = []
     for (scenario, variant), proxies in raw.items():
@@ -213,7 +229,21 @@ def proxy_part(raw):
                          number(median(rounds, "cpu_ns")), ratio(rounds, limit, "cpu_ns")])
     head = ["what", "proxy", "a second", "p50 µs", "CPU ns each", "to bare"]
     return ("Each proxy has one thread and a processor of its own; the clients and the echo server behind it have another. *bare* "
-            "copies by hand.\n\n" + table(head, rows)) if rows else ""
+            "copies by hand.\n\n" + table(head, rows) + proxy_memory(raw)) if rows else ""
+
+
+def proxy_memory(raw):
+    out = ""
+    for (scenario, variant), proxies in raw.items():
+        if scenario != "proxy_memory":
+            continue
+        few, many = variant.split()
+        rows = [[proxy, number(median(rounds, "idle_bytes")), number(median(rounds, "rss") / 1024)]
+                for proxy, rounds in sorted(proxies.items(), key=lambda item: median(item[1], "idle_bytes"))]
+        out = "\n" + table(["proxy", "bytes an idle pair", "KiB in all"], rows)
+        out += (f"\nThe slope of the resident memory from {int(few):,} to {int(many):,} connections through the proxy, each of which had a message "
+                "echoed; kernel memory aside. nginx has made its connections, and its events, before.\n")
+    return out
 
 
 def memory_part(raw):
@@ -339,6 +369,7 @@ def main():
              ("More loops", scaling_part(raw)),
              ("Timers", timers_part(raw)),
              ("Relay", relay_part(raw)),
+             ("Connections to others", dials_part(raw)),
              ("The proxy example beside haproxy and nginx", proxy_part(raw)),
              ("Memory of idle connections", memory_part(raw)),
              ("Memory after slow readers", slow_part(raw)),
