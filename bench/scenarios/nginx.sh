@@ -12,7 +12,7 @@ master_process off;
 worker_processes 1;
 pid $work/nginx/pid;
 error_log stderr crit;
-events { worker_connections 4096; }
+events { worker_connections 16384; }
 EOF
 }
 

@@ -56,6 +56,21 @@ proxy_load() {
   record proxy "$1" "$name" "$round" "$values"
 }
 
+# proxy_memory NAME...: what an idle pair takes of each. A proxy has two descriptors for it.
+proxy_memory() {
+  local name values few=100 many=4000 most
+  most=$(ulimit -Hn)
+  ulimit -Sn "$most"
+  if [[ $most != unlimited ]] && ((most < 2 * many + 100)); then many=$(((most - 100) / 2)); fi
+  for name in "$@"; do
+    start_proxy "$name" "$echo_port"
+    values=$(taskset -c "$client_cpus" "$bin/bench-load" idle --port "$server_port" --pid "$server_pid" --base "$few" --connections "$many") ||
+      die "$name failed with idle connections"
+    stop_server
+    record proxy_memory "$few $many" "$name" 0 "$values"
+  done
+}
+
 # Where there are two processors, the proxy has one, and the clients and the echo server behind it the other.
 measure_proxy() {
   local round name echo_pid echo_port echo_out echo_job loops=1 names=(bare evio) times=11
@@ -81,6 +96,7 @@ measure_proxy() {
       stop_server
     done
   done
+  proxy_memory "${names[@]}"
   server_pid=$echo_pid server_port=$echo_port server_out=$echo_out server_job=$echo_job
   stop_server
 }
