@@ -193,6 +193,11 @@ void Loop::reap() noexcept {
     const RefPtr<TimedTask> last(&task);
     task.drop();
   }
+  while (!ended_.empty()) {
+    EndsWithTurn& ended = ended_.front();
+    ended_.remove(ended);
+    ended.on_turn_end();
+  }
   while (!closed_.empty()) {
     Endpoint& endpoint = closed_.front();
     closed_.remove(endpoint);

@@ -39,6 +39,21 @@ class LoopHandler {
   ~LoopHandler() = default;
 };
 
+/// What something that is ready may point at until the turn ends, and nobody needs any more.
+/// Thread-safety: the loop's thread.
+class EndsWithTurn {
+ public:
+  virtual void on_turn_end() noexcept = 0;
+
+ protected:
+  ~EndsWithTurn() = default;
+
+ private:
+  template <class T, class N>
+  friend class IntrusiveList;
+  ListHook<EndsWithTurn> hook_;
+};
+
 /// One event loop: waits, calls what is ready, handles notes, runs timers, and frees what was closed.
 ///
 /// Every turn: wait; listeners (before any user's callback can block); notes; everything else that is ready; the timers
@@ -70,6 +85,8 @@ class Loop {
 
   /// Releases the reference when the turn ends.
   void release_later(RefPtr<Endpoint> closed) noexcept { closed_.add(*closed.detach()); }
+  /// Calls on_turn_end() when the turn ends, or the loop.
+  void end_later(EndsWithTurn& ended) noexcept { ended_.add(ended); }
   /// Destroys its function, and releases the reference, when the turn ends.
   void release_later(RefPtr<TimedTask> cancelled) noexcept;
   /// When the turn under way began; if no timer was armed then, when this was first asked for in it.
@@ -123,6 +140,7 @@ class Loop {
   TimerWheel timers_;
   IntrusiveList<Endpoint> closed_;
   IntrusiveList<TimedTask> cancelled_;
+  IntrusiveList<EndsWithTurn> ended_;
   TimePoint turn_time_{};
   std::array<LongTurn, 16> long_turns_;  // the last ones
   std::size_t next_long_turn_ = 0;

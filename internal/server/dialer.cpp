@@ -80,11 +80,7 @@ FileDescriptor prepared(DetachedConn socket) {
 
 }  // namespace
 
-Dialer::~Dialer() {
-  while (!ended_.empty()) ended_.front().leave();
-}
-
-Conn Dialer::dial(ServerState& server, std::string_view addr, Dial how, std::unique_ptr<Context> context) try {
+Conn Dialer::dial(ServerState& server, std::string_view addr, Dial&& how, std::unique_ptr<Context> context) try {
   AddressSpec spec;
   Error problem = parse_peer_address(addr, spec);
   if (!problem && spec.tls && !how.tls)
@@ -97,10 +93,10 @@ Conn Dialer::dial(ServerState& server, std::string_view addr, Dial how, std::uni
   const int loop = server.choose_loop(problem ? -1 : how.loop);
   Dialer& dialer = *server.dialers[static_cast<std::size_t>(loop)];
   const bool datagrams = spec.network == Network::kUdp;
-  return post(server, {true, datagrams, loop, std::move(context)},
-              [&](RefPtr<Stream> stream, const RefPtr<NoteQueue>& queue) {
-                return new Dialing(dialer, std::move(stream), queue, std::move(spec), how, std::move(problem));
-              });
+  return post(
+      server, {true, datagrams, loop, std::move(context)}, [&](RefPtr<Stream> stream, const RefPtr<NoteQueue>& queue) {
+        return new Dialing(dialer, std::move(stream), queue, std::move(spec), std::move(how), std::move(problem));
+      });
 } catch (const std::bad_alloc&) {
   return {};
 }

@@ -22,12 +22,11 @@ class Dialer {
  public:
   Dialer(Loop& loop, ServerState& server, Handshakes& handshakes)
       : loop_(loop), server_(server), handshakes_(handshakes) {}
-  ~Dialer();
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
 
   /// Server::dial(). `context` may be null.
-  static Conn dial(ServerState& server, std::string_view addr, Dial how, std::unique_ptr<Context> context);
+  static Conn dial(ServerState& server, std::string_view addr, Dial&& how, std::unique_ptr<Context> context);
   /// Server::adopt(). `context` may be null.
   static Conn adopt(ServerState& server, DetachedConn socket, std::unique_ptr<Context> context, int loop);
 
@@ -43,7 +42,6 @@ class Dialer {
   ServerState& server_;
   Handshakes& handshakes_;
   IntrusiveList<Dialing> active_;
-  IntrusiveList<Dialing> ended_;  // until the end of the turn
 };
 
 }  // namespace evio::internal

@@ -70,7 +70,7 @@ bool parse_local(const std::string& text, SocketAddress& local) {
 }  // namespace
 
 /// A socket that is being connected.
-struct Dialing::Attempt final : Pollable {
+struct Dialing::Attempt final : Pollable, Recycled<Attempt> {
   Attempt(Dialing& owner, FileDescriptor socket, const SocketAddress& address) noexcept
       : dialing(owner), fd(std::move(socket)), to(address) {}
   void on_ready() noexcept override {
@@ -82,20 +82,20 @@ struct Dialing::Attempt final : Pollable {
   const SocketAddress to;
 };
 
-Dialing::Dialing(Dialer& dialer, RefPtr<Stream> stream, RefPtr<NoteQueue> queue, AddressSpec spec, const Dial& how,
+Dialing::Dialing(Dialer& dialer, RefPtr<Stream> stream, RefPtr<NoteQueue> queue, AddressSpec&& spec, Dial&& how,
                  Error problem)
     : NameAsker(std::move(queue)),
       dialer_(dialer),
       stream_(std::move(stream)),
       spec_(std::move(spec)),
-      how_(how),
-      deadline_(how.timeout.count() > 0 ? time_after(how.timeout) : Timer::kNever),
+      how_(std::move(how)),
+      deadline_(how_.timeout.count() > 0 ? time_after(how_.timeout) : Timer::kNever),
       failure_(std::move(problem)) {}
 
 Dialing::~Dialing() = default;
 
 void Dialing::on_adopt(RefPtr<NoteTarget> self) noexcept {
-  self.detach();  // the reference of the lists it is in, until it leaves the last one
+  self.detach();  // this reference lasts until the end of the turn in which it ends
   dialer_.active_.add(*this);
   stream_->retain();  // the loop's reference, until it is released at the end of a turn
   if (!stream_->set_opening(*this)) return;
@@ -317,14 +317,7 @@ void Dialing::end_soon() noexcept {
   timers.disarm(next_timer_);
   timers.disarm(cancel_timer_);
   dialer_.active_.remove(*this);
-  dialer_.ended_.add(*this);
-  timers.arm(end_timer_, Timer::Clock::now());
-}
-
-void Dialing::leave(TimePoint) noexcept {
-  dialer_.loop_.timers().disarm(end_timer_);
-  dialer_.ended_.remove(*this);
-  release();
+  dialer_.loop_.end_later(*this);
 }
 
 void Dialing::fail(Error err) noexcept {

@@ -12,6 +12,8 @@
 #include "evio/error.hpp"
 #include "internal/base/file_descriptor.hpp"
 #include "internal/base/intrusive_list.hpp"
+#include "internal/base/recycled.hpp"
+#include "internal/loop/loop.hpp"
 #include "internal/loop/timer_wheel.hpp"
 #include "internal/net/address_spec.hpp"
 #include "internal/net/socket_address.hpp"
@@ -27,20 +29,18 @@ class Dialer;
 /// are tried, as RFC 8305 says: the next one when one has failed, or has not answered for 250 ms; the earlier ones go
 /// on. The first that answers is the connection.
 /// Thread-safety: made by the thread that dials; then its loop's.
-class Dialing final : public NameAsker, private Opening {
+class Dialing final : public NameAsker, public Recycled<Dialing>, private Opening, private EndsWithTurn {
  public:
   using TimePoint = Timer::TimePoint;
 
   /// `problem`: why it cannot even be tried, if it cannot.
-  Dialing(Dialer& dialer, RefPtr<Stream> stream, RefPtr<NoteQueue> queue, AddressSpec spec, const Dial& how,
+  Dialing(Dialer& dialer, RefPtr<Stream> stream, RefPtr<NoteQueue> queue, AddressSpec&& spec, Dial&& how,
           Error problem);
   ~Dialing() override;
 
   /// Ends the dial: somebody has closed the connection, or the server shuts down.
   void cancel(TimePoint now = {}) noexcept;
   void sweep() noexcept { stream_->sweep(); }
-  /// Frees it. The dial has ended, and no ready event points at its attempts any more.
-  void leave(TimePoint now = {}) noexcept;
   /// Its connection is about to be opened: the dial is no longer needed.
   void on_handshake_done() noexcept;
   void on_handshake_failed(const Error& err) noexcept;
@@ -57,6 +57,7 @@ class Dialing final : public NameAsker, private Opening {
   void on_flush() noexcept override { EVIO_ASSERT(false); }
   void on_discard() noexcept override;
   void on_cancel() noexcept override { cancel(); }
+  void on_turn_end() noexcept override { release(); }
 
   void begin();
   void look_up();
@@ -93,7 +94,6 @@ class Dialing final : public NameAsker, private Opening {
   MemberTimer<&Dialing::time_out> timeout_timer_{*this};
   MemberTimer<&Dialing::try_next> next_timer_{*this};
   MemberTimer<&Dialing::cancel> cancel_timer_{*this};
-  MemberTimer<&Dialing::leave> end_timer_{*this};
 };
 
 }  // namespace evio::internal
