@@ -15,10 +15,12 @@ template <class T, std::size_t kKept = 256>
 class Recycled {
  public:
   static void* operator new(std::size_t size) {
-    void* const block = ThreadBlocks<T>::take();
-    if (block == nullptr) return ::operator new(size);
-    --kept;
-    return block;
+    void* const block = take();
+    return block == nullptr ? ::operator new(size) : block;
+  }
+  static void* operator new(std::size_t size, const std::nothrow_t& none) noexcept {
+    void* const block = take();
+    return block == nullptr ? ::operator new(size, none) : block;
   }
   static void operator delete(void* memory) noexcept {
     static_assert(sizeof(T) >= sizeof(FreeBlock) && alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
@@ -27,6 +29,12 @@ class Recycled {
   }
 
  private:
+  static void* take() noexcept {
+    void* const block = ThreadBlocks<T>::take();
+    if (block != nullptr) --kept;
+    return block;
+  }
+
   static inline thread_local std::size_t kept = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "evio/error.hpp"
+#include "internal/base/recycled.hpp"
 #include "internal/buffer/output_queue.hpp"
 #include "internal/loop/timed_task.hpp"
 #include "internal/stream/requests.hpp"
@@ -42,7 +43,7 @@ struct DatagramExtras {
 };
 
 /// What most connections never need. Made when a connection first does. Thread-safety: its loop's thread.
-struct StreamExtras {
+struct StreamExtras : Recycled<StreamExtras> {
   OpeningPtr opening;                         // until it is opened
   std::unique_ptr<TlsSession> tls;            // if it is encrypted
   std::unique_ptr<OutputQueue> output;        // that its socket has not taken yet
