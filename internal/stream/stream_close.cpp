@@ -97,11 +97,12 @@ int Stream::unacknowledged() const noexcept { return is_unix() ? 0 : transport_.
 Stream::Step Stream::reset() {
   drop_pending();
   peer_gone_ = true;
-  if (!reset_) host_.figures_.aborted.add(1);
+  const bool again = reset_;
   reset_ = true;
+  if (!again) host_.figures_.aborted.add(1);
   if (is_unix()) {
     discard_input();  // which would make close(2) fail the peer, which is to see the end
-  } else {
+  } else if (!again) {
     transport_.reset_on_close();
   }
   return Step::kClose;
