@@ -7,6 +7,7 @@ too much.
 """
 
 import os
+import re
 import selectors
 import socket
 import struct
@@ -124,12 +125,9 @@ def main():
     if child == 0:
         serve(target.ends, target.take)
         os._exit(0)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with subprocess.Popen([sys.argv[1], f"--listen=tcp://127.0.0.1:{port}", f"--to=tcp://127.0.0.1:{target.getsockname()[1]}"],
+    with subprocess.Popen([sys.argv[1], "--listen=tcp://127.0.0.1:0", f"--to=tcp://127.0.0.1:{target.getsockname()[1]}"],
                           stderr=subprocess.PIPE, text=True) as proxy:
-        proxy.stderr.readline()
+        port = int(re.search(r"on port (\d+)", proxy.stderr.readline())[1])
         idle, began = peak_kib(proxy.pid), time.monotonic()
         serve([connect(port, number, size) for number in range(connections)])
         good = os.waitpid(child, 0)[1] == 0
