@@ -34,12 +34,13 @@ int family_of(const AddressSpec& spec) noexcept {
   return AF_UNSPEC;
 }
 
-void set_port(SocketAddress& address, std::uint16_t port) noexcept {
-  (address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = htons(port);
+template <class Address>
+auto& port_of(Address& address) noexcept {
+  return address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port;
 }
 
 bool is_same(const SocketAddress& a, const SocketAddress& b) {
-  return a.family() == b.family() && a.to_addr(Network::kTcp) == b.to_addr(Network::kTcp);
+  return a.family() == b.family() && port_of(a) == port_of(b) && a.to_addr(Network::kTcp) == b.to_addr(Network::kTcp);
 }
 
 // Anybody may send to a bound datagram socket until it is connected: what has arrived by then is dropped. connect(2)
@@ -140,7 +141,7 @@ void Dialing::on_continue() noexcept {
   if (resolved_->error) return fail(error(resolved_->error, "resolve"));
   try {
     std::vector<SocketAddress> addresses = resolved_->addresses;
-    for (SocketAddress& address : addresses) set_port(address, spec_.port);
+    for (SocketAddress& address : addresses) port_of(address) = htons(spec_.port);
     take_addresses(std::move(addresses));
   } catch (const std::bad_alloc&) {
     fail_without_memory();
