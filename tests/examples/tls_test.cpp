@@ -60,6 +60,14 @@ class TlsExample : public testing::Test {
                      "exec 3<&\"${COPROC[0]}\" 4>&\"${COPROC[1]}\"\n" + "printf '" + line + "\\n' >&4\n" +
                      "read -r line <&3 && echo \"got $line\"\nkill \"$client\"\n");
   }
+  // What gnutls-cli says until "hello" has come back, or it gives up.
+  std::string gnutls(Program& server, const std::string& flags) {
+    return output_of("coproc gnutls-cli --x509cafile " + ca_ + " --port " + std::to_string(server.port()) + " " +
+                     flags + " localhost 2>&1\nclient=$COPROC_PID\n" +
+                     "exec 3<&\"${COPROC[0]}\" 4>&\"${COPROC[1]}\"\n" + "printf 'hello\\n' >&4\n" +
+                     "while read -r line <&3; do echo \"$line\"; [[ $line != hello ]] || break; done\n" +
+                     "kill \"$client\" 2>&-\n");
+  }
   std::string curl(Program& server, const std::string& flags) {
     return output_of("curl --silent --show-error --max-time 600 " + flags + " " + at("https", server));
   }
@@ -79,6 +87,29 @@ TEST_F(TlsExample, EchoAnswersOpenssl) {
   EXPECT_THAT(echoed(server, "hello", ca_), HasSubstr("got hello\n"));
   EXPECT_THAT(echoed(server, "hello", stranger_), Not(HasSubstr("got hello\n")));
   EXPECT_TRUE(server.wait_for("the peer says: unknown ca"));
+}
+
+TEST_F(TlsExample, EchoAnswersGnutls) {
+  Program server = echo();
+  for (const std::string version : {"1.3", "1.2"}) {
+    const std::string only = "--priority NORMAL:-VERS-ALL:+VERS-TLS" + version;
+    EXPECT_THAT(gnutls(server, only), AllOf(HasSubstr("The certificate is trusted"),
+                                            HasSubstr("(TLS" + version + "-X.509)"), HasSubstr("\nhello\n")));
+    EXPECT_THAT(gnutls(server, only + " --resume"),
+                AllOf(HasSubstr("This is a resumed session"), HasSubstr("\nhello\n")));
+  }
+}
+
+// The table in the README.
+TEST_F(TlsExample, EchoOffersNothingElse) {
+  Program server = echo();
+  EXPECT_THAT(gnutls(server, "--priority NORMAL:-VERS-ALL:+VERS-TLS1.1"), HasSubstr("Error in protocol version"));
+  EXPECT_THAT(gnutls(server, "--priority NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+RSA"), Not(HasSubstr("\nhello\n")))
+      << "a key exchange without forward secrecy";
+  const std::string renegotiates =  // what s_client does for a line "R"
+      output_of("coproc openssl s_client -tls1_2 -connect localhost:" + std::to_string(server.port()) +
+                " 2>&1\nexec 3<&\"${COPROC[0]}\" 4>&\"${COPROC[1]}\"\nprintf 'R\\n' >&4\ncat <&3\n");
+  EXPECT_THAT(renegotiates, AllOf(HasSubstr("no renegotiation"), HasSubstr("Compression: NONE")));
 }
 
 TEST_F(TlsExample, HttpAnswersCurl) {
