@@ -26,6 +26,7 @@ class AllocationFailureTest : public FailingMemoryTest {
       return Action::None;
     };
     handlers.opened = [this](Conn& conn, Output& out, Options& opts) {
+      may_fail = true;  // on the other loops, too
       const Untouched mine;
       const std::lock_guard lock(mutex_);
       if (conns_.size() % 2 == 1) opts.idle_timeout = opts.write_timeout = kLong;  // not the bystander's
@@ -85,9 +86,8 @@ class AllocationFailureTest : public FailingMemoryTest {
     std::vector<Client> clients;
     while (clients.size() < kWhat.size()) clients.emplace_back(server.addr(), kSmall);
     for (std::size_t i = 0; i < clients.size(); ++i) {
-      char plus = 0;
-      // A connection for which there was no memory ends without a word.
-      if (::recv(clients[i].fd(), &plus, 1, 0) == 1) clients[i].send_all(kWhat[i]);
+      // A connection for which there was no memory ends without a word, or before it has shaken hands.
+      if (clients[i].connected() && clients[i].receive(1) == "+") clients[i].send_all(kWhat[i]);
     }
     std::vector<Conn> conns;
     {
@@ -101,6 +101,7 @@ class AllocationFailureTest : public FailingMemoryTest {
     }
     if (!conns.empty()) conns.back().abort();
     for (Client& client : clients) {
+      if (!client.connected()) continue;
       client.shutdown_write();
       client.receive_all();
     }
@@ -135,7 +136,7 @@ class AllocationFailureTest : public FailingMemoryTest {
     EXPECT_GT(n, 5);
   }
 
-  static constexpr Client::Tuning kSmall{.receive_buffer = 65'536};
+  static constexpr Client::Tuning kSmall{.receive_buffer = 65'536, .may_be_refused = true};
   static constexpr std::chrono::hours kLong{1};
   const Bytes large_{pattern(400'000)};
   std::mutex mutex_;
@@ -144,7 +145,7 @@ class AllocationFailureTest : public FailingMemoryTest {
   Counter opened_;
   Counter closed_;
 };
-EVIO_INSTANTIATE(AllocationFailureTest, modes_of({1}));
+EVIO_INSTANTIATE(AllocationFailureTest, with_tls(modes_of({1})));
 
 TEST_P(AllocationFailureTest, OneAtATime) { fail_everywhere(1); }
 TEST_P(AllocationFailureTest, TwoInARow) { fail_everywhere(2); }

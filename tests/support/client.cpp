@@ -96,7 +96,9 @@ Client::Client(const Addr& server, const Tuning& tuning) {
     if (!tuning.may_be_refused) ADD_FAILURE() << "connect " << server.to_string() << ": " << send_error_.message();
     return;
   }
-  if (speaks_tls_) tls_ = TlsWire::connect(fd_.get());
+  if (!speaks_tls_) return;
+  tls_ = TlsWire::connect(fd_.get(), tuning.may_be_refused);
+  if (tls_ == nullptr) fd_.reset();
 }
 
 Client& Client::operator=(Client&& other) noexcept {

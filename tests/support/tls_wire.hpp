@@ -15,8 +15,8 @@ namespace evio::test {
 /// without it. Certificates are not verified. Thread-safety: any thread.
 class TlsWire {
  public:
-  /// Shakes hands, which may block. Null when that fails; the test then has failed.
-  static std::unique_ptr<TlsWire> connect(int fd);
+  /// Shakes hands, which may block. Null when that fails; the test then has failed, unless it `may_fail`.
+  static std::unique_ptr<TlsWire> connect(int fd, bool may_fail = false);
   ~TlsWire();
   TlsWire(const TlsWire&) = delete;
   TlsWire& operator=(const TlsWire&) = delete;
@@ -35,7 +35,7 @@ class TlsWire {
   struct Ssl;
   explicit TlsWire(int fd);
 
-  bool take_tickets();
+  bool take_tickets(bool may_fail);
   bool fill();
   bool flush_locked();
   ssize_t failure(int result);
