@@ -26,25 +26,37 @@ void die(const char* what) {
   exit(1);
 }
 
+/* Whether the argument begins with the name; then *to is what follows it. */
+static int take_text(const char* argument, const char* name, const char** to) {
+  const size_t size = strlen(name);
+  if (strncmp(argument, name, size) != 0) return 0;
+  *to = argument + size;
+  return 1;
+}
+
+static void print_usage(const char* program) {
+  fprintf(stderr,
+          "usage: %s [--port=N] [--loops=N] [--udp] [--gather=N] [--each=N] [--how=NAME] [--idle-timeout=N] "
+          "[--cert=FILE --key=FILE]\n",
+          program);
+}
+
 struct Options parse_options(int argc, char** argv) {
-  struct Options options = {.loops = 1, .gather = 1, .each = 1, .how = ""};
+  struct Options options = {.loops = 1, .gather = 1, .each = 1, .how = "", .cert = "", .key = ""};
   for (int i = 1; i < argc; ++i) {
     if (sscanf(argv[i], "--port=%d", &options.port) == 1) continue;
     if (sscanf(argv[i], "--loops=%d", &options.loops) == 1) continue;
     if (sscanf(argv[i], "--gather=%d", &options.gather) == 1) continue;
     if (sscanf(argv[i], "--each=%d", &options.each) == 1) continue;
     if (sscanf(argv[i], "--idle-timeout=%d", &options.idle_timeout) == 1) continue;
-    if (strncmp(argv[i], "--how=", 6) == 0) {
-      options.how = argv[i] + 6;
-      continue;
-    }
+    if (take_text(argv[i], "--how=", &options.how)) continue;
+    if (take_text(argv[i], "--cert=", &options.cert)) continue;
+    if (take_text(argv[i], "--key=", &options.key)) continue;
     if (strcmp(argv[i], "--udp") == 0) {
       options.udp = 1;
       continue;
     }
-    fprintf(stderr,
-            "usage: %s [--port=N] [--loops=N] [--udp] [--gather=N] [--each=N] [--how=NAME] [--idle-timeout=N]\n",
-            argv[0]);
+    print_usage(argv[0]);
     exit(2);
   }
   if (options.loops < 1) options.loops = 1;

@@ -37,6 +37,8 @@ struct Options {
   int each;         /* and how often it sends each of them */
   const char* how;  /* in which way it answers, where there are several */
   int idle_timeout; /* seconds; 0: none. evio alone has it */
+  const char* cert; /* PEM files: the servers with TLS */
+  const char* key;
 };
 
 struct Options parse_options(int argc, char** argv);
