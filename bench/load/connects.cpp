@@ -1,10 +1,11 @@
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
+#include <utility>
 #include <vector>
 
+#include "link.hpp"
 #include "measure.hpp"
 #include "options.hpp"
 #include "pattern.hpp"
@@ -15,10 +16,14 @@ namespace load {
 namespace {
 
 struct Visit {
-  Descriptor fd;
+  Link link;
+  Tls::Session session;  // to go on with
+  bool offered = false;  // this time
+  bool asked = false;
   std::uint64_t number = 0;
   std::size_t received = 0;
   std::int64_t started = 0;
+  std::uint32_t interest = 0;
 };
 
 /// Connects, has one message echoed, closes, and begins again, on so many connections at a time.
@@ -55,7 +60,7 @@ class ConnectLoad {
     epoll_event event{};
     event.events = interest;
     event.data.ptr = &visit;
-    if (epoll_ctl(poller_.get(), operation, visit.fd.get(), &event) != 0) fail("epoll_ctl");
+    if (epoll_ctl(poller_.get(), operation, visit.link.fd(), &event) != 0) fail("epoll_ctl");
   }
 
   // On the loopback a connection is made when connect(2) returns; when the backlog is full it is not, and epoll tells.
@@ -64,34 +69,44 @@ class ConnectLoad {
     if (visit.started >= window_.end) return;
     visit.number = next_++;
     visit.received = 0;
-    visit.fd = connect_tcp(options_.port, visit.number, false);
+    visit.asked = false;
+    visit.link = Link(connect_tcp(options_.port, visit.number, false), options_.tls);
+    visit.offered = visit.session != nullptr;
+    if (visit.offered) visit.link.tls()->offer(visit.session);
     ++busy_;
-    watch(visit, EPOLL_CTL_ADD, ask(visit) ? EPOLLIN : EPOLLOUT);
+    visit.interest = ask(visit);
+    watch(visit, EPOLL_CTL_ADD, visit.interest);
   }
 
-  bool ask(const Visit& visit) const {
+  // Returns what is to be waited for.
+  std::uint32_t ask(Visit& visit) const {
+    const Tls::Wants wanted = visit.link.handshake();
+    if (wanted != Tls::Wants::kNothing) return wanted == Tls::Wants::kRead ? EPOLLIN : EPOLLOUT;
     const auto bytes = pattern_.at(visit.number, 0, options_.size);
-    const ssize_t size = send(visit.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (size < 0 && (errno == EAGAIN || errno == ENOTCONN)) return false;
+    const ssize_t size = visit.link.send(bytes);
+    if (size < 0 && (errno == EAGAIN || errno == ENOTCONN)) return EPOLLOUT;
     if (size != static_cast<ssize_t>(bytes.size())) fail("send");
-    return true;
+    visit.asked = true;
+    return EPOLLIN;
   }
 
   void ready(const epoll_event& event) {
     Visit& visit = *static_cast<Visit*>(event.data.ptr);
-    if ((event.events & EPOLLOUT) != 0) {
-      if (!ask(visit)) fail("a writable socket took nothing");
-      watch(visit, EPOLL_CTL_MOD, EPOLLIN);
-      return;
-    }
-    const ssize_t size = recv(visit.fd.get(), buffer_.data(), buffer_.size(), 0);
+    if (visit.asked) return read(visit);
+    const std::uint32_t interest = ask(visit);
+    if (std::exchange(visit.interest, interest) != interest) watch(visit, EPOLL_CTL_MOD, interest);
+  }
+
+  void read(Visit& visit) {
+    const ssize_t size = visit.link.receive(buffer_.data(), buffer_.size());
+    if (size < 0 && errno == EAGAIN) return;  // the session's tickets
     if (size <= 0) fail("recv");
     const std::string_view bytes(buffer_.data(), static_cast<std::size_t>(size));
     if (!pattern_.matches(visit.number, visit.received, bytes)) {
       wrong_byte();
     }
     visit.received += bytes.size();
-    if (visit.received < options_.size) return;
+    if (visit.received < options_.size) return visit.link.holds_more() ? read(visit) : void();
     if (visit.received > options_.size) {
       wrong_byte();
     }
@@ -99,14 +114,25 @@ class ConnectLoad {
   }
 
   void finish(Visit& visit) {
-    visit.fd.reset();
+    const bool resumed = keep_session(visit);
+    visit.link.close();
     --busy_;
     const std::int64_t moment = now();
     if (window_.holds(moment)) {
       ++result_.messages;
+      result_.resumed += resumed ? 1 : 0;
       result_.latency.add(moment - visit.started);
     }
     begin(visit);
+  }
+
+  // Whether it has gone on with the one that it had.
+  bool keep_session(Visit& visit) const {
+    if (visit.link.tls() == nullptr) return false;
+    const bool resumed = visit.link.tls()->resumed();
+    if (resumed != visit.offered) fail(resumed ? "a session was resumed" : "a session was not resumed");
+    if (options_.resume) visit.session = visit.link.tls()->session();
+    return resumed;
   }
 
   const Options& options_;

@@ -1,11 +1,11 @@
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <vector>
 
+#include "link.hpp"
 #include "options.hpp"
 #include "pattern.hpp"
 #include "proc.hpp"
@@ -24,39 +24,43 @@ class IdleLoad {
   void open_until(std::size_t count) {
     while (connections_.size() < count) {
       const std::uint64_t number = connections_.size();
-      connections_.push_back(connect_tcp(options_.port, number, true));
+      connections_.push_back(connect_link(options_, number, true));
       const auto bytes = pattern_.at(number, 0, options_.size);
-      send_all(connections_.back().get(), bytes);
-      if (!receive_all(connections_.back().get(), bytes, buffer_)) wrong_byte();
+      send_all(connections_.back(), bytes);
+      if (!receive_all(connections_.back(), bytes, buffer_)) wrong_byte();
     }
   }
 
   // Writing and reading go on side by side: a server that does not read while its reply is stuck must not stop the
   // burst.
   void burst(std::uint64_t number, std::size_t size) {
-    const int fd = connections_[static_cast<std::size_t>(number)].get();
+    Link& link = connections_[static_cast<std::size_t>(number)];
+    stop_blocking(link.fd());
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
     while (received < size) {
-      pollfd wait{fd, static_cast<short>(sent < size ? POLLIN | POLLOUT : POLLIN), 0};
+      pollfd wait{link.fd(), static_cast<short>(sent < size ? POLLIN | POLLOUT : POLLIN), 0};
       if (poll(&wait, 1, kStalled) <= 0) fail("a burst stalled");
-      if ((wait.revents & POLLOUT) != 0) sent += write(fd, number, sent, size);
-      if ((wait.revents & ~POLLOUT) != 0) received += read(fd, number, received);
+      if ((wait.revents & POLLOUT) != 0) sent += write(link, number, sent, size);
+      if ((wait.revents & ~POLLOUT) == 0) continue;
+      do received += read(link, number, received);
+      while (link.holds_more() && received < size);
     }
   }
 
  private:
   static constexpr int kStalled = 10'000;
 
-  std::uint64_t write(int fd, std::uint64_t number, std::uint64_t sent, std::size_t size) {
+  std::uint64_t write(Link& link, std::uint64_t number, std::uint64_t sent, std::size_t size) {
     const auto bytes = pattern_.at(number, sent, size - static_cast<std::size_t>(sent));
-    const ssize_t count = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t count = link.send(bytes);
     if (count < 0 && errno != EAGAIN) fail("send");
     return count < 0 ? 0 : static_cast<std::uint64_t>(count);
   }
 
-  std::uint64_t read(int fd, std::uint64_t number, std::uint64_t received) {
-    const ssize_t count = recv(fd, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  std::uint64_t read(Link& link, std::uint64_t number, std::uint64_t received) {
+    const ssize_t count = link.receive(buffer_.data(), buffer_.size());
+    if (count < 0 && errno == EAGAIN) return 0;  // a part of a record
     if (count <= 0) fail("recv");
     if (!pattern_.matches(number, received, {buffer_.data(), static_cast<std::size_t>(count)})) wrong_byte();
     return static_cast<std::uint64_t>(count);
@@ -64,7 +68,7 @@ class IdleLoad {
 
   const Options& options_;
   const Pattern pattern_;
-  std::vector<Descriptor> connections_;
+  std::vector<Link> connections_;
   std::vector<char> buffer_;
 };
 

@@ -1,5 +1,3 @@
-#include <sched.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -7,21 +5,10 @@
 
 #include "options.hpp"
 #include "pattern.hpp"
+#include "proc.hpp"
 #include "sockets.hpp"
 
 namespace load {
-
-namespace {
-
-// On one core with the server and ahead of it, so that it finds every message of a turn waiting when it runs. Where
-// that is not allowed it mostly does all the same.
-void run_ahead_of_others() {
-  sched_param priority{};
-  priority.sched_priority = 1;
-  sched_setscheduler(0, SCHED_FIFO, &priority);
-}
-
-}  // namespace
 
 // Turns of `batch` messages, one on each of so many connections: all are sent, then all are received. The server does
 // exactly the same in every turn, so what it does for a message can be counted. Given its pid, ends the server.
@@ -40,6 +27,7 @@ int run_lockstep(const Options& options) {
   const auto receive = [&](std::uint64_t on, std::string_view expected) {
     if (!receive_all(connection(on).get(), expected, buffer)) wrong_byte();
   };
+  // On one core with the server and ahead of it, so that it finds every message of a turn waiting when it runs.
   run_ahead_of_others();
   for (std::uint64_t i = 0; i < connections.size(); ++i) connect(i);
   // The server says so when it knows of a connection.

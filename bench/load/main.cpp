@@ -11,7 +11,7 @@ namespace {
 
 cxxopts::Options describe(load::Options& to) {
   cxxopts::Options options("bench-load", "Loads an echo server on the loopback and checks every byte that comes back.");
-  options.positional_help("streams|beside|connects|datagrams|lockstep|idle|slow");
+  options.positional_help("streams|beside|connects|datagrams|lockstep|idle|slow|flood");
   auto add = options.add_options();
   add("mode", "what to do", cxxopts::value<std::string>());
   add("port", "where the server listens", cxxopts::value(to.port));
@@ -29,6 +29,8 @@ cxxopts::Options describe(load::Options& to) {
   add("broadcast", "lockstep: every message comes back on all connections", cxxopts::value(to.broadcast));
   add("fresh", "lockstep: every message has a connection of its own", cxxopts::value(to.fresh));
   add("udp", "lockstep: over UDP", cxxopts::value(to.udp));
+  add("tls", "streams, beside, connects, idle: over TLS", cxxopts::value(to.tls));
+  add("resume", "connects: with the session of an earlier connection", cxxopts::value(to.resume));
   add("base", "idle: connections before the first reading of memory", cxxopts::value(to.base));
   add("burst-connections", "idle: how many then carry a burst", cxxopts::value(to.burst_connections));
   add("burst", "idle: bytes of a burst; slow: of an answer", cxxopts::value(to.burst));
@@ -41,10 +43,9 @@ cxxopts::Options describe(load::Options& to) {
 
 int main(int argc, char** argv) {
   const std::map<std::string, int (*)(const load::Options&)> modes = {
-      {"streams", load::run_streams},   {"beside", load::run_beside},
-      {"connects", load::run_connects}, {"datagrams", load::run_datagrams},
-      {"lockstep", load::run_lockstep}, {"idle", load::run_idle},
-      {"slow", load::run_slow}};
+      {"streams", load::run_streams},     {"beside", load::run_beside},     {"connects", load::run_connects},
+      {"datagrams", load::run_datagrams}, {"lockstep", load::run_lockstep}, {"idle", load::run_idle},
+      {"slow", load::run_slow},           {"flood", load::run_flood}};
   load::Options options;
   cxxopts::Options description = describe(options);
   try {

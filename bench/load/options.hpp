@@ -22,6 +22,8 @@ struct Options {
   bool broadcast = false;
   bool fresh = false;
   bool udp = false;
+  bool tls = false;
+  bool resume = false;  // connects: go on with the session of an earlier connection
   int base = 1000;
   int burst_connections = 0;
   std::size_t burst = 1 << 20;
@@ -35,5 +37,6 @@ int run_datagrams(const Options& options);
 int run_lockstep(const Options& options);
 int run_idle(const Options& options);
 int run_slow(const Options& options);
+int run_flood(const Options& options);
 
 }  // namespace load

@@ -1,5 +1,7 @@
 #include "proc.hpp"
 
+#include <sched.h>
+
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +21,12 @@ std::uint64_t cpu_nanoseconds(int pid) {
     if (file >> nanoseconds) sum += nanoseconds;
   }
   return sum;
+}
+
+void run_ahead_of_others() {
+  sched_param priority{};
+  priority.sched_priority = 1;
+  sched_setscheduler(0, SCHED_FIFO, &priority);
 }
 
 std::uint64_t resident_bytes(int pid) {

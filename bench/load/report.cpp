@@ -12,7 +12,8 @@ void print(const Result& result, double seconds, std::uint64_t cpu_nanoseconds) 
               static_cast<unsigned long long>(result.messages), messages / seconds, result.latency.microseconds(0.5),
               result.latency.microseconds(0.99), result.latency.microseconds(0.999),
               messages > 0 ? cpu / messages : 0.0, static_cast<unsigned long long>(result.lost));
-  std::printf(" blocks=%.0f block_ns=%.0f\n", blocks / seconds, blocks > 0 ? cpu / blocks : 0.0);
+  std::printf(" blocks=%.0f block_ns=%.0f resumed=%llu\n", blocks / seconds, blocks > 0 ? cpu / blocks : 0.0,
+              static_cast<unsigned long long>(result.resumed));
 }
 
 }  // namespace load

@@ -10,13 +10,15 @@ namespace load {
 struct Result {
   std::uint64_t messages = 0;
   std::uint64_t lost = 0;
-  std::uint64_t blocks = 0;  // messages of connections beside those that are measured
+  std::uint64_t blocks = 0;   // messages of connections beside those that are measured
+  std::uint64_t resumed = 0;  // TLS sessions
   Latency latency;
 
   void merge(const Result& other) {
     messages += other.messages;
     lost += other.lost;
     blocks += other.blocks;
+    resumed += other.resumed;
     latency.merge(other.latency);
   }
 };

@@ -1,6 +1,7 @@
 #include "sockets.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -72,6 +73,11 @@ Descriptor connect_udp(int port, bool blocking) {
 }
 
 void send_without_delay(int fd) { set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+void stop_blocking(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) fail("fcntl");
+}
 
 int port_of(int fd) {
   sockaddr_in addr{};

@@ -43,6 +43,7 @@ inline std::int64_t now() {
 Descriptor connect_tcp(int port, std::uint64_t source, bool blocking, int segment = 0);
 Descriptor connect_udp(int port, bool blocking);
 void send_without_delay(int fd);
+void stop_blocking(int fd);
 int port_of(int fd);
 
 /// On blocking sockets: all of the bytes, and whether exactly those come back.

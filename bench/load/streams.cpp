@@ -1,6 +1,4 @@
-#include <sched.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -10,9 +8,11 @@
 #include <thread>
 #include <vector>
 
+#include "link.hpp"
 #include "measure.hpp"
 #include "options.hpp"
 #include "pattern.hpp"
+#include "proc.hpp"
 #include "sockets.hpp"
 
 namespace load {
@@ -20,7 +20,7 @@ namespace load {
 namespace {
 
 struct Stream {
-  Descriptor fd;
+  Link link;
   std::uint64_t number = 0;
   std::uint64_t sent = 0;      // bytes of the stream that went out,
   std::uint64_t due = 0;       // shall go out,
@@ -67,7 +67,7 @@ class StreamLoad {
 
   void open(std::uint64_t number) {
     Stream stream;
-    stream.fd = connect_tcp(options_.port, number, false);
+    stream.link = connect_link(options_, number, false);
     stream.number = number;
     streams_.push_back(std::move(stream));
     watch(EPOLL_CTL_ADD, streams_.size() - 1, EPOLLIN);
@@ -77,7 +77,7 @@ class StreamLoad {
     epoll_event event{};
     event.events = interest;
     event.data.u64 = index;
-    if (epoll_ctl(poller_.get(), operation, streams_[index].fd.get(), &event) != 0) fail("epoll_ctl");
+    if (epoll_ctl(poller_.get(), operation, streams_[index].link.fd(), &event) != 0) fail("epoll_ctl");
   }
 
   void wait_to_write(Stream& stream, bool wait) {
@@ -97,7 +97,7 @@ class StreamLoad {
   void write(Stream& stream) {
     while (stream.sent < stream.due) {
       const auto bytes = pattern_.at(stream.number, stream.sent, static_cast<std::size_t>(stream.due - stream.sent));
-      const ssize_t size = send(stream.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t size = stream.link.send(bytes);
       if (size < 0 && errno == EAGAIN) return wait_to_write(stream, true);
       if (size < 0) fail("send");
       stream.sent += static_cast<std::uint64_t>(size);
@@ -106,8 +106,14 @@ class StreamLoad {
   }
 
   void read(Stream& stream) {
-    const ssize_t size = recv(stream.fd.get(), buffer_->data(), buffer_->size(), 0);
-    if (size < 0 && errno == EAGAIN) return;
+    do {
+      if (!read_once(stream)) return;
+    } while (stream.link.holds_more());
+  }
+
+  bool read_once(Stream& stream) {
+    const ssize_t size = stream.link.receive(buffer_->data(), buffer_->size());
+    if (size < 0 && errno == EAGAIN) return false;
     if (size < 0) fail("recv");
     if (size == 0) fail("the server closed a connection");
     const std::string_view bytes(buffer_->data(), static_cast<std::size_t>(size));
@@ -119,9 +125,10 @@ class StreamLoad {
     stream.received += bytes.size();
     const std::int64_t moment = now();
     note(stream, stream.received / options_.size - before, moment);
-    if (stream.received < stream.due) return;
+    if (stream.received < stream.due) return true;
     --busy_;
     begin(stream, moment);
+    return true;
   }
 
   void note(const Stream& stream, std::uint64_t messages, std::int64_t moment) {
@@ -140,30 +147,23 @@ class StreamLoad {
   std::unique_ptr<std::array<char, Pattern::kAtOnce>> buffer_ = std::make_unique<std::array<char, Pattern::kAtOnce>>();
 };
 
-// A request must not wait for the load beside it on its own side. Where this is not allowed it mostly does not.
-void run_ahead_of_others() {
-  sched_param priority{};
-  priority.sched_priority = 1;
-  sched_setscheduler(0, SCHED_FIFO, &priority);
-}
-
 /// Sends a request at any moment, a millisecond after the last answer on average, and waits for its echo.
 void ask_now_and_then(const Options& options, const Pattern& pattern, const Window& window, Result& result) {
   constexpr std::size_t kSize = 6;
   constexpr std::int64_t kPause = 2'000'000;
   const auto number = static_cast<std::uint64_t>(options.connections);
-  const Descriptor connection = connect_tcp(options.port, number, true);
+  Link connection = connect_link(options, number, true);
   std::vector<char> buffer(kSize);
   std::minstd_rand random;
   std::uniform_int_distribution<std::int64_t> pause(0, kPause);
-  run_ahead_of_others();
+  run_ahead_of_others();  // a request must not wait for the load beside it on its own side
   for (std::uint64_t sent = 0;; sent += kSize) {
     std::this_thread::sleep_for(std::chrono::nanoseconds(pause(random)));
     const std::int64_t begin = now();
     if (begin >= window.end) return;
     const std::string_view request = pattern.at(number, sent, kSize);
-    send_all(connection.get(), request);
-    if (!receive_all(connection.get(), request, buffer)) wrong_byte(" in an answer");
+    send_all(connection, request);
+    if (!receive_all(connection, request, buffer)) wrong_byte(" in an answer");
     const std::int64_t end = now();
     if (!window.holds(end)) continue;
     ++result.messages;
