@@ -246,6 +246,64 @@ def proxy_memory(raw):
     return out
 
 
+def tls_part(raw):
+    return "\n".join(text for text in (tls_table(raw), tls_flood_table(raw), tls_memory_table(raw)) if text)
+
+
+def tls_table(raw):
+    rows = []
+    for (scenario, variant), servers in raw.items():
+        if scenario != "tls":
+            continue
+        limit = servers.get(LIMIT, {})
+        for server, rounds in sorted(servers.items(), key=lambda item: median(item[1], "cpu_ns")):
+            rows.append([variant, server, number(median(rounds, "rate")), ratio(rounds, limit, "core_rate"), number(median(rounds, "p50_us")),
+                         number(median(rounds, "cpu_ns")), ratio(rounds, limit, "cpu_ns")])
+    head = ["what", "server", "a second", "on one core, to bare", "p50 µs", "CPU ns each", "to bare"]
+    return ("*bare* is epoll and OpenSSL by hand. All have the same versions, ciphers, modes and session tickets. A handshake is: connect, "
+            "handshake, echo of 6 bytes, close. The client's side of TLS costs about as much as the server's, and is in what is done *on one "
+            "core*.\n\n" + table(head, rows)) if rows else ""
+
+
+def tls_flood_table(raw):
+    """The worst of all rounds too: that is what is promised."""
+    out = ""
+    for (scenario, variant), servers in raw.items():
+        if scenario != "tls_flood":
+            continue
+        rows = [[s, number(median(r, "worst_us") / 1000, 1), number(max(n["worst_us"] for n in r.values()) / 1000, 1),
+                 number(median(r, "p99_us") / 1000, 1), number(median(r, "asks")), number(median(r, "flood_us") / 1000)]
+                for s, r in sorted(servers.items(), key=lambda item: median(item[1], "worst_us"))]
+        out += (f"A connection asks for 6 bytes again and again while {int(variant):,} others shake hands, all at once:\n\n"
+                + table(["server", "worst ms", "of all rounds", "p99 ms", "asks", "ms until all are done"], rows))
+    return out
+
+
+def tls_memory_table(raw):
+    out = ""
+    for (scenario, variant), servers in raw.items():
+        if scenario != "tls_memory":
+            continue
+        rows = [[s, number(r[0]["idle_bytes"]), number(r[0]["burst_bytes"]), number(r[0]["rss"] / 1024)]
+                for s, r in sorted(servers.items(), key=lambda item: item[1][0]["idle_bytes"])]
+        out += table(["server", "bytes an idle connection", "bytes more after a burst of 1 MiB", "KiB in all"], rows)
+        out += f"\nThe slope of the resident memory up to {int(variant):,} connections with TLS, OpenSSL's part included.\n"
+    return out
+
+
+def tls_proxy_part(raw):
+    rows = []
+    for (scenario, variant), proxies in raw.items():
+        if scenario != "tls_proxy":
+            continue
+        for proxy, rounds in sorted(proxies.items(), key=lambda item: median(item[1], "cpu_ns")):
+            rows.append([variant, proxy, number(median(rounds, "rate")), number(median(rounds, "p50_us")),
+                         number(median(rounds, "cpu_ns")), ratio(rounds, proxies.get("haproxy", {}), "cpu_ns")])
+    head = ["what", "proxy", "a second", "p50 µs", "CPU ns each", "to haproxy"]
+    return ("TLS towards the clients, none towards the echo server behind. Each proxy has one thread and a processor of its own; the clients "
+            "and the echo server have another.\n\n" + table(head, rows)) if rows else ""
+
+
 def memory_part(raw):
     out = ""
     for (scenario, variant), servers in raw.items():
@@ -371,10 +429,13 @@ def main():
              ("Relay", relay_part(raw)),
              ("Connections to others", dials_part(raw)),
              ("The proxy example beside haproxy and nginx", proxy_part(raw)),
+             ("TLS", tls_part(raw)),
+             ("The proxy example as a TLS terminator beside haproxy", tls_proxy_part(raw)),
              ("Memory of idle connections", memory_part(raw)),
              ("Memory after slow readers", slow_part(raw)),
              ("The redis example beside redis-server", versus_part(raw, "redis", "redis-server", ["command"])),
-             ("The http example beside nginx", versus_part(raw, "http", "nginx", []))]
+             ("The http example beside nginx", versus_part(raw, "http", "nginx", [])),
+             ("The http example with TLS beside nginx", versus_part(raw, "https", "nginx", []))]
     print("# Results\n\nWritten by `bench/run`. How it is measured stands at the end.\n")
     print(conditions(work))
     for title, text in parts:

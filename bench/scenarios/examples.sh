@@ -62,7 +62,7 @@ measure_redis() {
   done
 }
 
-nginx_http_config() { # PORT
+nginx_http_config() { # PORT [HOW-IT-LISTENS [MORE]]
   nginx_main_config
   cat <<EOF
 http {
@@ -72,7 +72,8 @@ http {
   client_body_temp_path $work/nginx; proxy_temp_path $work/nginx; fastcgi_temp_path $work/nginx;
   uwsgi_temp_path $work/nginx; scgi_temp_path $work/nginx;
   server {
-    listen 127.0.0.1:$1;
+    listen 127.0.0.1:$1 ${2-};
+    ${3-}
     default_type text/plain;
     location / { return 200 "Hello World!\r\n"; }
   }
@@ -94,7 +95,7 @@ start_http() {
 http_round() { # SECONDS CPUS
   local before after
   before=$(cpu_ns "$server_pid")
-  taskset -c "$2" wrk -t1 -c50 -d"$1"s --latency "http://127.0.0.1:$server_port/" >"$work/wrk"
+  taskset -c "$2" wrk -t1 -c50 -d"$1"s --latency "${scheme:-http}://127.0.0.1:$server_port/" >"$work/wrk"
   after=$(cpu_ns "$server_pid")
   if grep -qE 'Socket errors|Non-2xx' "$work/wrk"; then die "$(cat "$work/wrk")"; fi
   awk -v cpu=$((after - before)) 'function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? t * 1000 : t * 1e6 }
