@@ -21,29 +21,57 @@ start_tls() {
   start_server taskset -c "$server_cpus" "$bin/server-$1-tls" --cert="$work/$2.crt" --key="$work/$2.key"
 }
 
-# tls_load WHAT LOAD...: of the $name that runs, in this $round.
-tls_load() {
-  local values core
-  values=$(echo_load "$client_cpus" "${@:2}" --tls) || die "$name failed in tls"
-  core=$(echo_load "$server_cpus" "${@:2}" --tls) || die "$name failed in tls on one core"
-  record tls "$1" "$name" "$round" "$values core_$(grep -o 'rate=[0-9.]*' <<<"$core")"
+# All of them run at once, and one is asked at a time: what is compared lies a fraction of a second apart.
+declare -A tls_pid tls_port tls_out tls_job
+
+start_all_tls() { # NAME...
+  local certificate
+  for name in "$@"; do
+    for certificate in p256 rsa; do
+      start_tls "$name" "$certificate"
+      tls_pid[$name $certificate]=$server_pid tls_port[$name $certificate]=$server_port
+      tls_out[$name $certificate]=$server_out tls_job[$name $certificate]=$server_job
+    done
+  done
 }
 
-# The clients shake hands while they warm up: a load of more connections takes longer to begin.
+choose_tls() { # "NAME CERTIFICATE"
+  server_pid=${tls_pid[$1]} server_port=${tls_port[$1]} server_out=${tls_out[$1]} server_job=${tls_job[$1]}
+}
+
+stop_all_tls() {
+  local which
+  for which in "${!tls_pid[@]}"; do
+    choose_tls "$which"
+    stop_server
+  done
+  tls_pid=()
+}
+
+# tls_loads WHAT CERTIFICATE LOAD...: of all $names, in this $round; then with the clients on their processor.
 tls_loads() {
-  local warmup=0.2
-  tls_load 'full handshake, P-256' connects --connections 8 --size 6
-  tls_load 'resumed handshake' connects --connections 8 --size 6 --resume
-  tls_load 'blocks of 16 KiB' streams --connections 8 --size 16384
-  tls_load 'blocks of 1 MiB' streams --connections 8 --size 1048576
-  warmup=0.4
-  tls_load 'round trips of 64 B' streams --connections 50 --size 64
+  local name
+  local -A values core
+  for name in $(in_turn "$round" "${names[@]}"); do
+    choose_tls "$name $2"
+    values[$name]=$(echo_load "$client_cpus" "${@:3}" --tls) || die "$name failed in tls"
+  done
+  for name in $(in_turn "$round" "${names[@]}"); do
+    choose_tls "$name $2"
+    core[$name]=$(echo_load "$server_cpus" "${@:3}" --tls) || die "$name failed in tls on one core"
+  done
+  for name in "${names[@]}"; do
+    record tls "$1" "$name" "$round" "${values[$name]} core_$(grep -o 'rate=[0-9.]*' <<<"${core[$name]}")"
+  done
 }
 
-tls_flood() {
-  local values
-  values=$(taskset -c "$client_cpus" "$bin/bench-load" flood --port "$server_port" --connections "$1") || die "$name failed in a flood"
-  record tls_flood "$1" "$name" "$round" "$values"
+tls_flood() { # HANDSHAKES
+  local name values
+  for name in $(in_turn "$round" "${names[@]}"); do
+    choose_tls "$name p256"
+    values=$(taskset -c "$client_cpus" "$bin/bench-load" flood --port "$server_port" --connections "$1") || die "$name failed in a flood"
+    record tls_flood "$1" "$name" "$round" "$values"
+  done
 }
 
 tls_memory() {
@@ -58,23 +86,27 @@ tls_memory() {
   done
 }
 
+# The clients shake hands while they warm up: a load of more connections takes longer to begin.
+tls_round() {
+  local warmup=0.1
+  tls_loads 'full handshake, P-256' p256 connects --connections 8 --size 6
+  tls_loads 'full handshake, RSA-2048' rsa connects --connections 8 --size 6
+  tls_loads 'resumed handshake' p256 connects --connections 8 --size 6 --resume
+  warmup=0.2 tls_loads 'round trips of 64 B' p256 streams --connections 50 --size 64
+  tls_loads 'blocks of 16 KiB' p256 streams --connections 8 --size 16384
+  tls_loads 'blocks of 1 MiB' p256 streams --connections 8 --size 1048576
+}
+
 measure_tls() {
-  local round name names loops=1 times=9 seconds=$seconds flood=1000
+  local round name names loops=1 times=17 seconds=$seconds flood=1000
   mapfile -t names < <(for name in "${tls_servers[@]}"; do [[ ! -x $bin/server-$name-tls ]] || echo "$name"; done)
   [[ ${#names[@]} -gt 0 ]] && make_certificates || return 0
-  if [[ -n $quick ]]; then times=1 flood=100; else seconds=0.3; fi
+  [[ -z $quick ]] || times=1 flood=100
   pin 1
-  for ((round = 0; round < times; ++round)); do
-    for name in $(in_turn "$round" "${names[@]}"); do
-      start_tls "$name" p256
-      tls_loads
-      ((round >= 5)) || tls_flood "$flood"
-      stop_server
-      start_tls "$name" rsa
-      warmup=0.2 tls_load 'full handshake, RSA-2048' connects --connections 8 --size 6
-      stop_server
-    done
-  done
+  start_all_tls "${names[@]}"
+  for ((round = 0; round < times; ++round)); do tls_round; done
+  for ((round = 0; round < (times + 2) / 3; ++round)); do tls_flood "$flood"; done
+  stop_all_tls
   tls_memory "${names[@]}"
 }
 
