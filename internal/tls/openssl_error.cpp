@@ -43,4 +43,8 @@ Error OpensslError::as_error(std::errc otherwise, const std::string& message) co
   return Error(std::make_error_code(no_memory ? std::errc::not_enough_memory : otherwise), message + words());
 }
 
+void clear_openssl_errors() noexcept {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 }  // namespace evio::internal

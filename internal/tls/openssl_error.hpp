@@ -25,4 +25,8 @@ struct OpensslError {
   Error as_error(std::errc code, const std::string& message) const;
 };
 
+/// Empties the error queue of this thread, as is to be done before what SSL_get_error(3) is asked about.
+/// ERR_clear_error(3) goes through all the places of a queue, those without an error too.
+void clear_openssl_errors() noexcept;
+
 }  // namespace evio::internal

@@ -1,7 +1,5 @@
 #include "internal/tls/openssl_session.hpp"
 
-#include <openssl/err.h>
-
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -78,7 +76,7 @@ bool OpensslSession::receive_for_handshake(int fd, Wire& wire) noexcept {
 }
 
 TlsSession::Progress OpensslSession::continue_handshake(int fd, Wire& wire) noexcept {
-  ERR_clear_error();
+  clear_openssl_errors();
   const int result = SSL_do_handshake(ssl_.get());
   wants_read_ = result != 1 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ;
   if (result != 1 && !wants_read_) fail_with_openssl_error();

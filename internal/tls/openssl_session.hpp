@@ -72,7 +72,7 @@ class OpensslSession final : public TlsSession {
   void lend_input(Wire& wire) noexcept;
   bool keep_input(Wire& wire) noexcept;
   bool receive(int fd, Wire& wire, std::size_t at_most) noexcept;
-  std::size_t decrypt(std::span<char> to) noexcept;
+  std::size_t decrypt(const Wire& wire, std::span<char> to) noexcept;
   void reading_failed(int error) noexcept;
   ssize_t nothing_read() noexcept;
   bool encrypt(IovecCursor& from, Wire& wire) noexcept;

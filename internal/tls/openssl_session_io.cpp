@@ -1,5 +1,3 @@
-#include <openssl/err.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -32,7 +30,7 @@ ssize_t OpensslSession::read(int fd, std::span<char> to) noexcept {
   } else if (!receive(fd, *wire, to.size())) {
     return nothing_read();
   }
-  const std::size_t n = decrypt(to);
+  const std::size_t n = decrypt(*wire, to);
   wants_input_ = wants_input_ && SSL_in_init(ssl_.get()) != 0;
   if (!keep_input(*wire)) return nothing_read();
   transmit(fd, *wire);  // answers to key updates; an error is write()'s, or the next read's
@@ -79,10 +77,10 @@ bool OpensslSession::receive(int fd, Wire& wire, std::size_t at_most) noexcept {
 }
 
 /// Until `to` is full or OpenSSL has read all input. Returns how many bytes there are in `to`.
-std::size_t OpensslSession::decrypt(std::span<char> to) noexcept {
+std::size_t OpensslSession::decrypt(const Wire& wire, std::span<char> to) noexcept {
   std::size_t filled = 0;
-  while (filled < to.size()) {
-    ERR_clear_error();
+  do {
+    clear_openssl_errors();
     std::size_t n = 0;
     const int result = SSL_read_ex(ssl_.get(), to.data() + filled, to.size() - filled, &n);
     if (result != 1) {
@@ -90,7 +88,8 @@ std::size_t OpensslSession::decrypt(std::span<char> to) noexcept {
       break;
     }
     filled += n;
-  }
+    // Without either there is nothing left to be read.
+  } while (filled < to.size() && (!wire.input.empty() || SSL_has_pending(ssl_.get()) == 1));
   return filled;
 }
 
@@ -158,7 +157,7 @@ bool OpensslSession::encrypt(IovecCursor& from, Wire& wire) noexcept {
   while (wire.plain < Wire::kBatch && !from.at_end()) {
     const std::string_view record = from.peek(Wire::kRecord, wire.scratch());
     std::size_t n = 0;
-    ERR_clear_error();
+    clear_openssl_errors();
     const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &n);
     if (result != 1) {
       wants_input_ = SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ;
@@ -240,7 +239,7 @@ int OpensslSession::end_output(int fd) noexcept {
     errno = ENOMEM;
     return -1;
   }
-  ERR_clear_error();
+  clear_openssl_errors();
   if (SSL_shutdown(ssl_.get()) < 0) fail_with_openssl_error();
   const bool sent = transmit(fd, *wire);
   output_ended_ = true;
