@@ -21,6 +21,13 @@ pin() {
   fi
 }
 
+# Those that were started and not stopped.
+declare -A running
+
+kill_servers() {
+  ((${#running[@]} == 0)) || kill -TERM "${!running[@]}" 2>/dev/null || true
+}
+
 # start_server COMMAND...: runs it in the background, waits until it says "port N pid N"; sets server_pid and server_port.
 # server_job is what was started: the same process, unless the command is one that traces another.
 start_server() {
@@ -28,10 +35,12 @@ start_server() {
   server_job=$!
   local port pid
   read -r -t 30 -u "$server_out" port server_port pid server_pid && [[ $port == port && $pid == pid ]] || die "did not start: $*"
+  running[$server_pid]=1
 }
 
 stop_server() {
   kill -TERM "$server_pid" 2>/dev/null
+  unset "running[$server_pid]"
   # Reads until the server's end of the pipe is closed: then it is gone, whoever its parent is.
   cat <&"$server_out" >/dev/null
   exec {server_out}<&-
@@ -43,6 +52,7 @@ start_listener() {
   server_port=$1
   exec {server_out}< <(exec "${@:2}" 2>&1)
   server_job=$! server_pid=$!
+  running[$server_pid]=1
   for ((i = 0; i < 500; ++i)); do
     (exec 3<>"/dev/tcp/127.0.0.1/$server_port") 2>/dev/null && return
     sleep 0.02

@@ -26,7 +26,8 @@ class Flood {
     if (poller_.get() < 0) fail("epoll_create1");
     for (int i = 0; i < options.connections; ++i) {
       const auto source = static_cast<std::uint64_t>(i);
-      links_.emplace_back(connect_tcp(options.port, source, false), true);
+      links_.emplace_back(connect_tcp(options.port, source, true), true);
+      stop_blocking(links_.back().fd());
       epoll_event event{};
       event.events = EPOLLIN;
       event.data.u64 = source;

@@ -98,10 +98,10 @@ tls_round() {
 }
 
 measure_tls() {
-  local round name names loops=1 times=17 seconds=$seconds flood=1000
+  local round name names loops=1 times=12 seconds=$seconds flood=1000
   mapfile -t names < <(for name in "${tls_servers[@]}"; do [[ ! -x $bin/server-$name-tls ]] || echo "$name"; done)
   [[ ${#names[@]} -gt 0 ]] && make_certificates || return 0
-  [[ -z $quick ]] || times=1 flood=100
+  if [[ -n $quick ]]; then times=1 flood=100; else seconds=0.15; fi
   pin 1
   start_all_tls "${names[@]}"
   for ((round = 0; round < times; ++round)); do tls_round; done
