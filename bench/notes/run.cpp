@@ -26,6 +26,7 @@ struct Options {
   int threads = 1;
   int loops = 1;
   int readers = 1;
+  bool own_loop = false;          // each thread speaks to one loop, else to all of them in turn
   std::uint64_t notes = 200'000;  // flood: all threads together
   std::uint64_t pings = 20'000;   // ping: all threads together
   std::vector<int> loop_cpus;     // where the loops run; none: anywhere
@@ -100,7 +101,7 @@ class Bench {
  private:
   std::size_t conn_of(std::size_t thread, std::uint64_t note) const {
     const auto loops = static_cast<std::size_t>(options_.loops);
-    return thread * loops + static_cast<std::size_t>(note) % loops;
+    return thread * loops + (options_.own_loop ? thread : static_cast<std::size_t>(note)) % loops;
   }
 
   void flood_sends(std::size_t thread, std::uint64_t count) {
@@ -155,6 +156,7 @@ Options parse(int argc, char** argv) {
   add("send", "send eight bytes to a connection's peer instead of waking it", cxxopts::value(options.send));
   add("threads", "how many threads do that", cxxopts::value(options.threads));
   add("loops", "how many loops they speak to", cxxopts::value(options.loops));
+  add("own-loop", "each thread speaks to one loop, else to all of them in turn", cxxopts::value(options.own_loop));
   add("readers", "how many threads read what is sent", cxxopts::value(options.readers));
   add("notes", "how many as fast as it goes", cxxopts::value(options.notes));
   add("pings", "how many one after the other", cxxopts::value(options.pings));

@@ -16,16 +16,17 @@ scaling_rounds() {
   done
 }
 
-# As many threads send as there are loops; both have processors of their own, and so do half as many that read.
-scaling_sends() {
+# As many threads send as there are loops, each to one of them or to all in turn; both have processors of their own, and so do half as
+# many that read.
+scaling_sends() { # WHAT OWN-LOOP
   local IFS=, loops readers values many=2000000
   [[ -z $quick ]] || many=50000
   for loops in 1 2 4 8 12; do
     readers=$(((loops + 1) / 2))
     ((2 * loops + readers <= ${#cpus[@]} || loops == 1)) || continue
-    values=$(timeout 60 "$bin/notes-evio" --send=true --threads="$loops" --loops="$loops" --readers="$readers" --notes=$((many * loops)) \
+    values=$(timeout 60 "$bin/notes-evio" --send=true --own-loop="$2" --threads="$loops" --loops="$loops" --readers="$readers" --notes=$((many * loops)) \
       --pings=200 --loop-cpus="${cpus[*]:0:loops}" --thread-cpus="${cpus[*]:loops}") || die "notes-evio failed in scaling"
-    record scaling "$loops send of as many threads" evio "$round" "$values"
+    record scaling "$loops $1" evio "$round" "$values"
   done
 }
 
@@ -40,6 +41,7 @@ measure_scaling() {
     scaling_rounds 'connect, echo, close' evio connects
     scaling_rounds 'the same by turns' 'evio --how=roundrobin' connects
     scaling_rounds 'the same to the loop with fewest' 'evio --how=least' connects
-    scaling_sends
+    scaling_sends 'send, each thread to one loop' true
+    scaling_sends 'send, each thread to all in turn' false
   done
 }
