@@ -46,9 +46,9 @@ def tables_of(text):
             heading = line.lstrip("# ")
 
 
-def column(tables, name):
-    """What the first table with such a column says of each server."""
-    return next((table.numbers(name) for table in tables if name in table.head and "server" in table.head), {})
+def column(tables, heading, name):
+    """What the table with such a column under that heading says of each server."""
+    return next((table.numbers(name) for table in tables if table.heading.startswith(heading) and name in table.head), {})
 
 
 class Picture:
@@ -119,9 +119,9 @@ def bar_panels(picture, tables, y):
     rows = y + 34
     slow = next((table for table in tables if "MiB left" in table.head), None)
     after = " after {} × 1 MiB".format(re.search(r"of ([\d,]+) readers", slow.heading)[1]) if slow else ""
-    panels = [("Instructions per 6-byte echo", "in user space; fewer is better", column(tables, "instructions a message, 50 waiting"), 0),
-              ("Memory per idle connection", "bytes; less is better", column(tables, "bytes an idle connection"), 0),
-              ("Memory left by slow readers", f"MiB{after}; less is better", column(tables, "MiB left"), 0)]
+    panels = [("Instructions per 6-byte echo", "in user space; fewer is better", column(tables, "Instructions", "instructions a message, 50 waiting"), 0),
+              ("Memory per idle connection", "bytes; less is better", column(tables, "Memory of idle connections", "bytes an idle connection"), 0),
+              ("Memory left by slow readers", f"MiB{after}; less is better", column(tables, "Memory of", "MiB left"), 0)]
     picture.rect(MARGIN - 8, rows + SERVERS.index(OURS) * step, WIDTH - 2 * MARGIN + 16, step, "#fdf0e6")
     for row, server in enumerate(SERVERS):
         picture.text(first - 8, rows + (row + 0.5) * step + 4.5, server, text_anchor="end", font_weight="bold" if server == OURS else "normal",
