@@ -36,12 +36,20 @@ void Handshakes::end() noexcept {
   }
 }
 
-bool Handshakes::may_go_on() noexcept {
-  if (turn_ != loop_.turns()) {
-    turn_ = loop_.turns();
+bool Handshakes::may_go_on(const Handshake& one) noexcept {
+  const std::uint16_t turn = loop_.turns();
+  const bool went_round = put_off_ == nullptr || put_off_ == &one;
+  if (turn_ != turn && (went_round || static_cast<std::uint16_t>(turn - turn_) >= kTurnsARound)) {
+    put_off_ = nullptr;
+    turn_ = turn;
     steps_left_ = kStepsATurn;
   }
-  return steps_left_ != 0;
+  if (steps_left_ != 0) return true;
+  if (put_off_ == nullptr) {
+    put_off_ = &one;
+    turn_ = turn;
+  }
+  return false;
 }
 
 Handshake::Handshake(Handshakes& all, Stream& stream, HandshakeRules rules, int addr_index, const Addr& local,
@@ -51,7 +59,10 @@ Handshake::Handshake(Handshakes& all, Stream& stream, HandshakeRules rules, int 
 Handshake::Handshake(Handshakes& all, Stream& stream, std::unique_ptr<TlsSession> session, Dialing& dial)
     : all_(all), stream_(stream), rules_{true, {}}, session_(std::move(session)), dial_(&dial) {}
 
-Handshake::~Handshake() { EVIO_ASSERT(!timer_.armed()); }
+Handshake::~Handshake() {
+  EVIO_ASSERT(!timer_.armed());
+  if (all_.put_off_ == this) all_.put_off_ = nullptr;
+}
 
 void Handshake::on_begin() noexcept {
   all_.active_.add(*this);
@@ -72,7 +83,7 @@ void Handshake::on_ready() noexcept try {
 bool Handshake::go_on() {
   if (rules_.proxy && !read_proxy_header()) return false;
   if (!rules_.tls) return true;
-  if (!all_.may_go_on()) return wait_for(session_ == nullptr ? Interest::kRead : Interest::kReadWrite);
+  if (!all_.may_go_on(*this)) return wait_for(session_ == nullptr ? Interest::kRead : Interest::kReadWrite);
   --all_.steps_left_;  // for a part of a hello, too: each looks at all that has come
   if (session_ == nullptr && !read_hello()) return false;
   return shake();

@@ -30,10 +30,14 @@ struct HandshakeRules {
 };
 
 /// The handshakes of one loop, and how many of their steps a turn takes: those that are connected do not wait for a
-/// flood of others. Thread-safety: its loop's thread.
+/// flood of others. A wait reports only so many of those that are ready, and goes round. So there are no more steps
+/// until it has come to the first one that was put off: in between, everybody had a turn. A flood of thousands is not
+/// gone round for each few steps, which would take longer than they do.
+/// Thread-safety: its loop's thread.
 class Handshakes {
  public:
   static constexpr int kStepsATurn = 8;
+  static constexpr int kTurnsARound = 4;  // at most
 
   Handshakes(Loop& loop, ServerState& server, const Events& events) : loop_(loop), server_(server), events_(events) {}
   Handshakes(const Handshakes&) = delete;
@@ -45,14 +49,15 @@ class Handshakes {
  private:
   friend class Handshake;
 
-  bool may_go_on() noexcept;
+  bool may_go_on(const Handshake& one) noexcept;
 
   Loop& loop_;
   ServerState& server_;
   const Events& events_;
-  IntrusiveList<Handshake> active_;  // of accepted connections
-  std::uint16_t turn_ = 0;
-  int steps_left_ = kStepsATurn;  // in that turn
+  IntrusiveList<Handshake> active_;     // of accepted connections
+  const Handshake* put_off_ = nullptr;  // the first one that was, since there were steps
+  std::uint16_t turn_ = 0;              // when that was, or else when there were steps
+  int steps_left_ = kStepsATurn;
 };
 
 /// What a connection and its peer tell each other before it is opened: a PROXY header, a TLS handshake. That of an

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/support/datagram_client.hpp"
+#include "tests/support/datagram_peer.hpp"
 #include "tests/support/dial_fixture.hpp"
 
 namespace evio::test {
@@ -289,6 +290,23 @@ TEST_P(DrainTest, ADialUnderWayCounts) {
   EXPECT_TRUE(dialing.close());
   EXPECT_FALSE(server_->wait());
   EXPECT_EQ(log_.all(), (EventLog::List{"unreachable", "stopping"}));
+}
+
+// It is a connection, other than a datagram socket that is listened on.
+TEST_P(DrainTest, ADatagramSocketThatWasDialedCounts) {
+  DatagramPeer peer;
+  serve(logging());
+  const Conn dialed = handle().dial(peer.address());
+  ASSERT_TRUE(log_.wait_for("opened"));
+  handle().drain(1h);
+  EXPECT_TRUE(refuses());
+  EXPECT_TRUE(all_sleep());
+  EXPECT_EQ(log_.count("stopping"), 0u);
+  EXPECT_TRUE(dialed.send("hello"));
+  EXPECT_EQ(peer.receive(), "hello");
+  EXPECT_TRUE(dialed.close());
+  EXPECT_FALSE(server_->wait());
+  EXPECT_EQ(log_.all(), (EventLog::List{"opened", "closed", "stopping"}));
 }
 
 TEST_P(DrainTest, OfAProgramThatOnlyDials) {

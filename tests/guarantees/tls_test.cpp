@@ -382,6 +382,46 @@ TEST_P(TlsTurnTest, ATurnTakesEightStepsOfHandshakes) {
   for (const auto& [turn, times] : asked) EXPECT_LE(times, 8) << "turn " << turn;
 }
 
+// A wait reports 256 at most of those that are ready: between one eight and the next it comes to everybody. All hellos
+// are there when the loop goes on.
+TEST_P(TlsTurnTest, AFloodOfHandshakesLetsEverybodyHaveATurnInBetween) {
+  constexpr std::size_t kClients = 900;
+  std::vector<std::uint64_t> turns;  // of the steps; on the loop
+  Events handlers = tls_events();
+  handlers.tls = [&](int, std::string_view) {
+    turns.push_back(server().stats(0).turns);
+    return TlsContext();  // refused: that was its one step
+  };
+  Gate entered;
+  Gate go_on;
+  const OpensAtEnd last_resort(go_on);
+  serve(handlers);
+  ASSERT_TRUE(server().post(0, [&] {
+    entered.open();
+    EXPECT_TRUE(go_on.wait());
+    return Action::None;
+  }));
+  ASSERT_TRUE(entered.wait());
+  Client::speak_tls(false);
+  const std::string hello = std::string("\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x03", 11) + std::string(32, 'r') +
+                            std::string("\0\0\x02\x13\x01\x01\0", 7);
+  std::vector<Client> clients;
+  while (clients.size() != kClients) {
+    clients.emplace_back(server_->addr());
+    ASSERT_TRUE(clients.back().send_all(hello));
+  }
+  go_on.open();
+  for (Client& client : clients) ASSERT_EQ(client.receive_all().size(), 7u) << "an alert";
+  server_.reset();
+  ASSERT_EQ(turns.size(), kClients);
+  // All of them are accepted by then, and more than 512 are left.
+  const std::uint64_t least = mode().poller == PollerKind::kEpoll ? 2 : 1;
+  for (std::size_t i = 150; i != 300; ++i) {
+    const bool next_eight = turns[i] != turns[i - 1];
+    EXPECT_GE(turns[i] - turns[i - 1], next_eight ? least : 0) << "step " << i;
+  }
+}
+
 TEST_P(TlsTest, AProxyHeaderComesFirst) {
   Events handlers = tls_events();
   std::mutex mutex;
