@@ -261,15 +261,16 @@ TEST_F(StreamTest, WhatIsLeftBehindAWakeLeavesBeforeTheCallOfTheNextWake) {
 TEST_F(StreamTest, MovesAThousandRequestsATurnHoweverManyNotesCome) {
   constexpr std::size_t kAtOnce = 1024;
   constexpr int kMany = 10 * kAtOnce;
+  const std::string text(Request::kMostWithRoom + 1, 'x');  // each is a request
   std::size_t sent = 0;
   const auto send = [&](int times) {
     from_elsewhere([&] {
-      for (int i = 0; i != times; ++i, ++sent) ASSERT_TRUE(conn_.send("x"));
+      for (int i = 0; i != times; ++i, ++sent) ASSERT_TRUE(conn_.send(text));
     });
   };
   std::size_t all = 0;
   Turn one_more = [&] {
-    const std::size_t now = heard().size();
+    const std::size_t now = heard().size() / text.size();
     EXPECT_LE(now, kAtOnce);
     all += now;
     if (all == sent) return;
