@@ -1,5 +1,8 @@
 // Guarantee 23: dials to names. getaddrinfo(3) is the test's own: it answers, fails or hangs as the test says.
+#include <arpa/inet.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -7,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +60,18 @@ namespace evio::test {
 namespace {
 
 using namespace std::chrono_literals;
+
+// Invalid where somebody has that port.
+UniqueFd listening_at(const char* ip, int port) {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(static_cast<std::uint16_t>(port));
+  EXPECT_EQ(::inet_pton(AF_INET, ip, &at.sin_addr), 1);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof(at)) != 0 || ::listen(fd.get(), 16) != 0)
+    fd.reset();
+  return fd;
+}
 
 class DialNamesTest : public DialTest {
  protected:
@@ -136,12 +152,17 @@ TEST_P(DialNamesTest, AllOfThemFailingIsToldOnceWithTheLastError) {
 
 TEST_P(DialNamesTest, TheNextAddressIsTriedWhenOneDoesNotAnswer) {
   serve();
-  const SilentPort silent;  // of 127.0.0.1; another server has that port of 127.0.0.2
+  std::optional<SilentPort> silent;  // of 127.0.0.1; another server has that port of 127.0.0.2
+  UniqueFd listener;
+  do {  // unless that is somebody else's
+    silent.emplace();
+    listener = listening_at("127.0.0.2", silent->port());
+  } while (!listener.valid());
   Events echoing;
-  TestServer target(echoing, "tcp://127.0.0.2:" + std::to_string(silent.port()));
+  TestServer target(echoing, "fd://" + std::to_string(listener.release()));
   add("slow.test", {.addresses = {"127.0.0.1", "127.0.0.2"}});
   const auto began = std::chrono::steady_clock::now();
-  const Conn conn = server().dial("tcp://slow.test:" + std::to_string(silent.port()));
+  const Conn conn = server().dial("tcp://slow.test:" + std::to_string(silent->port()));
   ASSERT_TRUE(log_.wait_for("opened"));
   EXPECT_GE(std::chrono::steady_clock::now() - began, 250ms);
   EXPECT_EQ(conn.remote_addr(), target.addr());
