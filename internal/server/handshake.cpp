@@ -36,7 +36,7 @@ void Handshakes::end() noexcept {
   }
 }
 
-bool Handshakes::may_go_on(const Handshake& one) noexcept {
+bool Handshakes::may_go_on(Handshake& one) noexcept {
   const std::uint16_t turn = loop_.turns();
   const bool went_round = put_off_ == nullptr || put_off_ == &one;
   if (turn_ != turn && (went_round || static_cast<std::uint16_t>(turn - turn_) >= kTurnsARound)) {
@@ -47,6 +47,7 @@ bool Handshakes::may_go_on(const Handshake& one) noexcept {
   if (steps_left_ != 0) return true;
   if (put_off_ == nullptr) {
     put_off_ = &one;
+    one.was_put_off_ = true;
     turn_ = turn;
   }
   return false;
@@ -61,7 +62,7 @@ Handshake::Handshake(Handshakes& all, Stream& stream, std::unique_ptr<TlsSession
 
 Handshake::~Handshake() {
   EVIO_ASSERT(!timer_.armed());
-  if (all_.put_off_ == this) all_.put_off_ = nullptr;
+  if (was_put_off_ && all_.put_off_ == this) all_.put_off_ = nullptr;
 }
 
 void Handshake::on_begin() noexcept {

@@ -49,7 +49,7 @@ class Handshakes {
  private:
   friend class Handshake;
 
-  bool may_go_on(const Handshake& one) noexcept;
+  bool may_go_on(Handshake& one) noexcept;
 
   Loop& loop_;
   ServerState& server_;
@@ -111,6 +111,7 @@ class Handshake final : public Opening {
   std::string received_;
   std::unique_ptr<TlsSession> session_;
   Dialing* const dial_ = nullptr;
+  bool was_put_off_ = false;  // by Handshakes; what was not may be destroyed by the thread that has accepted it
   ListHook<Handshake> hook_;
   MemberTimer<&Handshake::time_out> timer_{*this};
 };
