@@ -19,8 +19,8 @@ namespace evio::internal {
 /// What is asked of a connection from outside a callback's output: bytes to send, which are copied into the memory
 /// after the object, or shared; a function to call; a new deadline; the end of its output.
 ///
-/// One that has room for more (with_room()) has two owners: the thread that made it, which adds to it until it has let
-/// it go, and the loop, whose first look at the text ends that. Whoever is done with it last ends it.
+/// A request made by with_room() has two owners. The thread that made it may append until it lets go; the loop seals
+/// the text when it first reads it. The last owner to finish frees the request.
 /// Thread-safety: its owner's; append() and let_go() the thread's that made it.
 struct Request {
   using Copied = std::monostate;
