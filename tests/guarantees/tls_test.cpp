@@ -63,7 +63,21 @@ EVIO_INSTANTIATE(TlsTest, (std::vector<Mode>{{Network::kTls, 1, PollerKind::kPor
                                              {Network::kTls, 4, PollerKind::kEpoll}}));
 
 // They count the turns of one loop.
-class TlsTurnTest : public TlsTest {};
+class TlsTurnTest : public TlsTest {
+ protected:
+  // Returns when the loop waits for the gate in a callback.
+  void hold_loop(Gate& go_on) {
+    ASSERT_TRUE(server().post(0, [&] {
+      entered_.open();
+      EXPECT_TRUE(go_on.wait());
+      return Action::None;
+    }));
+    ASSERT_TRUE(entered_.wait());
+  }
+
+ private:
+  Gate entered_;
+};
 EVIO_INSTANTIATE(TlsTurnTest, (std::vector<Mode>{{Network::kTls, 1, PollerKind::kPortable},
                                                  {Network::kTls, 1, PollerKind::kEpoll}}));
 
@@ -355,16 +369,10 @@ TEST_P(TlsTurnTest, ATurnTakesEightStepsOfHandshakes) {
     ++asked[server().stats(0).turns];
     return test_tls_context();
   };
-  Gate entered;
   Gate go_on;
   const OpensAtEnd last_resort(go_on);
   serve(handlers);
-  ASSERT_TRUE(server().post(0, [&] {
-    entered.open();
-    EXPECT_TRUE(go_on.wait());
-    return Action::None;
-  }));
-  ASSERT_TRUE(entered.wait());
+  hold_loop(go_on);
   std::vector<std::thread> clients;
   Counter connected;
   for (std::size_t i = 0; i != kClients; ++i) {
@@ -392,16 +400,10 @@ TEST_P(TlsTurnTest, AFloodOfHandshakesLetsEverybodyHaveATurnInBetween) {
     turns.push_back(server().stats(0).turns);
     return TlsContext();  // refused: that was its one step
   };
-  Gate entered;
   Gate go_on;
   const OpensAtEnd last_resort(go_on);
   serve(handlers);
-  ASSERT_TRUE(server().post(0, [&] {
-    entered.open();
-    EXPECT_TRUE(go_on.wait());
-    return Action::None;
-  }));
-  ASSERT_TRUE(entered.wait());
+  hold_loop(go_on);
   Client::speak_tls(false);
   const std::string hello = std::string("\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x03", 11) + std::string(32, 'r') +
                             std::string("\0\0\x02\x13\x01\x01\0", 7);
