@@ -88,6 +88,11 @@ class NoteQueue final : public RefCounted {
   /// Memory for what other threads ask of the loop's connections.
   BlockPool& blocks() noexcept { return blocks_; }
 
+  /// An address that no other running thread has.
+  static const void* this_thread() noexcept {
+    static thread_local char mark;
+    return &mark;
+  }
   /// The calling thread is the loop's, until leave_thread(). A callback may run a server of its own: then the loops of
   /// both are this thread's.
   void enter_thread() noexcept { thread_.store(this_thread(), std::memory_order_relaxed); }
@@ -106,12 +111,6 @@ class NoteQueue final : public RefCounted {
                                                               Signal::kStopping | Signal::kListen | Signal::kDrain);
   static constexpr std::uint32_t kProducer = 256;
   static_assert((kSignals & (kArmed | kClosed)) == 0 && kSignals < kProducer);
-
-  /// An address that no other running thread has.
-  static const void* this_thread() noexcept {
-    static thread_local char mark;
-    return &mark;
-  }
 
   bool enter() noexcept;
   void leave() noexcept;

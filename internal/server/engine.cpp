@@ -146,10 +146,11 @@ std::error_code Engine::assign(Worker& worker, Listener& listener, Listener::Soc
   return worker.listen(listener, socket, addr_index, workers_);
 }
 
-// False when `serving` returned Shutdown.
+// False when no loop is to run.
 bool Engine::serving() {
+  server_->begin_serving();
   if (events_.serving && events_.serving(ServerAccess::handle(server_)) == Action::Shutdown) return false;
-  return !server_->shutdown_asked();
+  return !server_->ended_in_serving();
 }
 
 // Every thread there will be is there before `serving` is called: what cannot start says so before anybody is told that

@@ -78,6 +78,8 @@ class ServerState final : public ServerControl {
   void shut_down() noexcept override {
     if (!has_stopping_) return begin_shutdown();
     asked_.set();
+    // relaxed: only that thread can find its own mark here.
+    if (serving_thread_.load(std::memory_order_relaxed) == NoteQueue::this_thread()) serving_asked_.set();
     if (!queues.empty()) queues.front()->post(Signal::kStopping);
   }
   void begin_shutdown() noexcept {
@@ -91,6 +93,12 @@ class ServerState final : public ServerControl {
     return own == queues.end() ? -1 : (*own)->loop_index();
   }
   bool shutdown_asked() const noexcept { return asked_.is_set() || stop_.is_set(); }
+
+  /// This thread is about to call `serving`.
+  void begin_serving() noexcept { serving_thread_.store(NoteQueue::this_thread(), std::memory_order_relaxed); }
+  /// `serving` has returned: no loop is to run, as it has asked for the shutdown itself, or there is no `stopping` to
+  /// call. What another thread asks for meanwhile is a shutdown like any later one.
+  bool ended_in_serving() const noexcept { return serving_asked_.is_set() || stop_.is_set(); }
 
   /// Server::drain().
   void drain(std::chrono::nanoseconds at_most) noexcept;
@@ -142,7 +150,9 @@ class ServerState final : public ServerControl {
   void end_drain_if_empty() noexcept;
 
   const bool has_stopping_;
-  StopFlag asked_;    // and `stopping` is still to be called
+  StopFlag asked_;          // and `stopping` is still to be called
+  StopFlag serving_asked_;  // on the thread that called it
+  std::atomic<const void*> serving_thread_{nullptr};
   StopFlag closing_;  // listeners close; set before stop_
   StopFlag stop_;
   StopFlag draining_;

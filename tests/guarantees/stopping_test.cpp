@@ -124,6 +124,25 @@ TEST_P(StoppingTest, DoesNotRunWhenServingAsksForTheShutdown) {
   EXPECT_EQ(calls_, 0);
 }
 
+TEST_P(StoppingTest, RunsWhenAnotherThreadAsksBeforeAnyLoopRuns) {
+  Events handlers = keeping();
+  std::atomic<int> ran{0};
+  handlers.serving = [](const Server& server) {
+    std::thread([server] { server.shutdown(); }).join();
+    return Action::None;
+  };
+  handlers.stopping = [&](const Server& server) {
+    ++calls_;
+    EXPECT_TRUE(server.post(server.num_loops() - 1, [&] {
+      ++ran;
+      return Action::None;
+    }));
+  };
+  TestServer(handlers, address()).wait();
+  EXPECT_EQ(calls_, 1);
+  EXPECT_EQ(ran, 1);
+}
+
 TEST_P(StoppingTest, AnExceptionEndsTheServerAllTheSame) {
   Events handlers = keeping();
   handlers.stopping = [](const Server&) { throw std::runtime_error("of stopping"); };
