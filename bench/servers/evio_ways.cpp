@@ -1,4 +1,5 @@
 // The ways to answer that are not the shortest one: --how names it.
+#include <chrono>
 #include <evio/evio.hpp>
 #include <functional>
 #include <iostream>
@@ -19,7 +20,13 @@ using evio::Output;
 // Belongs to the only loop.
 std::vector<Conn> everybody;
 
-void answer_by_send(Events& events) {
+void answer_by_send(Events& events, const Options& options) {
+  if (options.idle_timeout > 0) {
+    events.opened = [idle = std::chrono::seconds(options.idle_timeout)](Conn&, Output&, evio::Options& of) {
+      of.idle_timeout = idle;
+      return Action::None;
+    };
+  }
   events.data = [](Conn& conn, const Bytes& in, Output&) {
     conn.send(in);
     return Action::None;
@@ -27,7 +34,7 @@ void answer_by_send(Events& events) {
 }
 
 // To all connections, of which this is one.
-void broadcast(Events& events) {
+void broadcast(Events& events, const Options&) {
   events.opened = [](Conn& conn, Output& out, evio::Options&) {
     everybody.push_back(conn);
     out = "!";
@@ -39,7 +46,7 @@ void broadcast(Events& events) {
   };
 }
 
-void reuse_the_input_buffer(Events& events) {
+void reuse_the_input_buffer(Events& events, const Options&) {
   events.opened = [](Conn&, Output&, evio::Options& options) {
     options.reuse_input_buffer = true;
     return Action::None;
@@ -51,7 +58,7 @@ void reuse_the_input_buffer(Events& events) {
 }
 
 // A message may come in parts: what is left of one waits in the connection's context.
-void feed_a_stream(Events& events) {
+void feed_a_stream(Events& events, const Options&) {
   events.opened = [](Conn& conn, Output&, evio::Options&) {
     conn.set_context(evio::InputStream());
     return Action::None;
@@ -67,7 +74,7 @@ void feed_a_stream(Events& events) {
   };
 }
 
-void answer_with_much(Events& events) {
+void answer_with_much(Events& events, const Options&) {
   events.data = [](Conn&, const Bytes&, Output& out) {
     static const std::string kText(8 << 20, 'x');
     out = kText;
@@ -75,11 +82,11 @@ void answer_with_much(Events& events) {
   };
 }
 
-const std::map<std::string, void (*)(Events&)> kWays = {{"send", answer_by_send},
-                                                        {"broadcast", broadcast},
-                                                        {"reuse", reuse_the_input_buffer},
-                                                        {"feed", feed_a_stream},
-                                                        {"large", answer_with_much}};
+const std::map<std::string, void (*)(Events&, const Options&)> kWays = {{"send", answer_by_send},
+                                                                        {"broadcast", broadcast},
+                                                                        {"reuse", reuse_the_input_buffer},
+                                                                        {"feed", feed_a_stream},
+                                                                        {"large", answer_with_much}};
 
 }  // namespace
 
@@ -91,7 +98,7 @@ int main(int argc, char** argv) {
     std::cerr << "--how: send, broadcast, reuse, feed or large\n";
     return 2;
   }
-  way->second(events);
+  way->second(events, options);
   events.serving = [](const evio::Server& server) {
     announce(server.addrs().front().port());
     return Action::None;

@@ -15,7 +15,6 @@ void* BlockPool::get_returned() noexcept {
 }
 
 void BlockPool::give_back(FreeBlock* first, FreeBlock* last, int count) noexcept {
-  if (count == 0) return;
   FreeBlock* before = returned_.load(std::memory_order_relaxed);
   if (before == nullptr) waiting_ = 0;  // threads take all there is at once
   if (waiting_ >= kMost) return FreeBlock::free_all(first);

@@ -11,7 +11,7 @@ namespace evio::internal {
 /// Memory for what other threads ask of one loop: any thread takes blocks, the loop gives them back, so that a steady
 /// flow allocates nothing. A thread whose own store is empty takes all that the loop has given back. At most 2 * kMost
 /// blocks wait in the pool, and as many in the store of a thread that has sent something.
-/// Thread-safety: get() any thread; Returned the loop's.
+/// Thread-safety: get() any thread; the rest the loop's.
 class BlockPool {
  public:
   static constexpr std::size_t kBlock = 320;  // bytes
@@ -28,11 +28,18 @@ class BlockPool {
     return block != nullptr ? block : get_returned();
   }
 
+  void give_back(void* block) noexcept {
+    FreeBlock* const one = new (block) FreeBlock{nullptr};
+    give_back(one, one, 1);
+  }
+
   /// Blocks to be given back, all at once when it goes.
   class Returned {
    public:
     explicit Returned(BlockPool& pool) noexcept : pool_(pool) {}
-    ~Returned() { pool_.give_back(first_, last_, count_); }
+    ~Returned() {
+      if (count_ != 0) pool_.give_back(first_, last_, count_);
+    }
     Returned(const Returned&) = delete;
     Returned& operator=(const Returned&) = delete;
 

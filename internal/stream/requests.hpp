@@ -60,6 +60,13 @@ struct Request {
       what = Copied();
     returned.add(memory());
   }
+  /// The same of one alone.
+  void recycle(BlockPool& pool) noexcept {
+    if (memory_ == Memory::kPool && is_copied()) [[likely]]
+      return pool.give_back(memory());
+    BlockPool::Returned returned(pool);
+    recycle(returned);
+  }
   void destroy() noexcept;
 
   /// More text at its end. False, and nothing is added, once the loop has looked at it, or if there is no room.

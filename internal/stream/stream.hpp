@@ -163,6 +163,7 @@ class Stream : public Pollable,
   void drop_output() noexcept;
   Step read_nothing(ssize_t n);
   Step transmit_slow();
+  Step transmit_timed();
   void wrote_sent(std::size_t bytes) noexcept;
   Step transmit_sent();
   Step transmit_request();

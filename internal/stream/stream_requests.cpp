@@ -217,13 +217,9 @@ bool Stream::may_call_more() noexcept {
 // Calls the function that is next, or does what else was asked.
 Stream::Step Stream::function() {
   --functions_left_;
-  Request::What what;
-  {
-    BlockPool::Returned returned(queue().blocks());
-    Request* const request = requested_.pop();
-    what = std::exchange(request->what, Request::Copied());
-    request->recycle(returned);
-  }
+  Request* const request = requested_.pop();
+  const Request::What what = std::exchange(request->what, Request::Copied());
+  request->recycle(queue().blocks());
   bring_up_requests();
   if (const auto* const task = std::get_if<Request::Function>(&what)) {
     // There is none where what was asked before `opened` begins.

@@ -113,7 +113,16 @@ Stream::Step Stream::discard_behind_close() {
     if (requested_.empty() && host_.outbox_.is_one_text(sent_)) return transmit_sent();
     if (requested_.is_one() && sent_.first == 0) return transmit_request();
   }
+  if (state_.output == (kSent | kTimeouts) && host_.out_.empty()) return transmit_timed();
   return transmit_all();
+}
+
+// A connection with timeouts, but no write_timeout, takes the same path: nothing is due earlier because of it.
+[[gnu::noinline, gnu::flatten]] Stream::Step Stream::transmit_timed() {
+  const bool is_text = requested_.empty() && host_.outbox_.is_one_text(sent_);
+  if (!is_text && !(requested_.is_one() && sent_.first == 0)) return transmit_all();
+  timeouts_->output_moved(host_.loop_.turn_time());
+  return is_text ? transmit_sent() : transmit_request();
 }
 
 // Throws std::bad_alloc.
@@ -169,7 +178,7 @@ void Stream::drop_output() noexcept {
 inline void Stream::wrote_sent(std::size_t bytes) noexcept {
   host_.figures_.count_write(bytes);
   pending_bytes_.remove(bytes);
-  state_.output = 0;
+  state_.output &= kTimeouts;
 }
 
 Stream::Step Stream::transmit_sent() {
@@ -189,8 +198,7 @@ Stream::Step Stream::transmit_request() {
   if (n != static_cast<ssize_t>(text.size())) [[unlikely]]
     return keep_sent_remainder(n);
   wrote_sent(text.size());
-  BlockPool::Returned returned(queue().blocks());
-  requested_.pop()->recycle(returned);
+  requested_.pop()->recycle(queue().blocks());
   bring_up_requests();
   return Step::kWait;
 }

@@ -73,8 +73,7 @@ void Stream::apply_timeouts(const Options& options) {
 // The kernel has taken output, or some begins to wait.
 void Stream::output_progressed() noexcept {
   if (timeouts_ == nullptr) return;
-  timeouts_->progress = timeouts_->output_progress = std::max(host_.loop_.turn_time(), timeouts_->output_progress);
-  timeouts_->acknowledgements.forget();
+  timeouts_->output_moved(host_.loop_.turn_time());
   if (timeouts_->write.count() > 0) write_waits_ = true;
   arm_timeouts();
 }

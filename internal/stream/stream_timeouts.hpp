@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -43,6 +44,12 @@ class StreamTimeouts final : public Timer, public Recycled<StreamTimeouts> {
   TimePoint progress{};         // when something last moved, in either direction
   TimePoint output_progress{};  // when the kernel has last taken output, or the peer acknowledged some
   Acknowledgements acknowledgements;
+
+  /// The kernel has taken output in the turn of this time, or some begins to wait.
+  void output_moved(TimePoint turn) noexcept {
+    progress = output_progress = std::max(turn, output_progress);
+    acknowledgements.forget();
+  }
 
  private:
   void on_timer(TimePoint now) noexcept override;
