@@ -102,6 +102,7 @@ TlsSession::Progress OpensslSession::finish_handshake(int fd) noexcept {
     return failed();
   }
   stage_ = Stage::kDone;
+  holds_input_ = SSL_has_pending(ssl_.get()) == 1;
   return has_unsent() ? Progress::kWantsWrite : handshake(fd);
 }
 

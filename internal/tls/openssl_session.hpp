@@ -95,6 +95,7 @@ class OpensslSession final : public TlsSession {
   std::size_t completed_ = 0;  // bytes that the socket has taken, and write() not yet returned
   int write_error_ = 0;        // of a send whose records are lost: nothing may follow them
   Stage stage_ = Stage::kHandshake;
+  bool holds_input_ = false;   // OpenSSL does, that it may have read ahead or there was no room for
   bool untold_ = false;        // read() has yet to report the end, or the failure
   bool wants_read_ = false;    // the handshake does
   bool wants_input_ = false;   // write() does

@@ -39,9 +39,7 @@ ssize_t OpensslSession::read(int fd, std::span<char> to) noexcept {
   return static_cast<ssize_t>(n);
 }
 
-bool OpensslSession::has_input() const noexcept {
-  return untold_ || input_read_ < input_.size() || SSL_pending(ssl_.get()) > 0;
-}
+bool OpensslSession::has_input() const noexcept { return untold_ || input_read_ < input_.size() || holds_input_; }
 
 void OpensslSession::lend_input(Wire& wire) noexcept { wire.input = std::string_view(input_).substr(input_read_); }
 
@@ -79,17 +77,20 @@ bool OpensslSession::receive(int fd, Wire& wire, std::size_t at_most) noexcept {
 /// Until `to` is full or OpenSSL has read all input. Returns how many bytes there are in `to`.
 std::size_t OpensslSession::decrypt(const Wire& wire, std::span<char> to) noexcept {
   std::size_t filled = 0;
+  holds_input_ = false;
   do {
     clear_openssl_errors();
     std::size_t n = 0;
     const int result = SSL_read_ex(ssl_.get(), to.data() + filled, to.size() - filled, &n);
     if (result != 1) {
       reading_failed(SSL_get_error(ssl_.get(), result));
+      holds_input_ = false;  // a part of a record, at most
       break;
     }
     filled += n;
     // Without either there is nothing left to be read.
-  } while (filled < to.size() && (!wire.input.empty() || SSL_has_pending(ssl_.get()) == 1));
+    holds_input_ = SSL_has_pending(ssl_.get()) == 1;
+  } while (filled < to.size() && (!wire.input.empty() || holds_input_));
   return filled;
 }
 

@@ -105,6 +105,26 @@ TEST_F(ReadTest, BytesThatComeWithTheEndOfTheHandshakeAreKept) {
   EXPECT_EQ(c.read_at_server(), "early");
 }
 
+// As a user may have set it through native(): OpenSSL then holds records that it has not looked at.
+TEST_F(ReadTest, RecordsThatOpensslHasReadAheadNeedNoMoreInput) {
+  SSL_CTX_set_read_ahead(static_cast<SSL_CTX*>(server.native()), 1);
+  Connection c(server, client);
+  ASSERT_TRUE(c.shake_hands());
+  const std::string first(100, 'x');
+  for (const std::string& text : {first, std::string("second"), std::string("third")})
+    ASSERT_TRUE(c.send_from_client(text));
+  std::array<char, 106> room;
+  // A part of the first; then all the rest, of which the third has no room.
+  ASSERT_EQ(c.server->read(c.sockets.server.get(), std::span(room).first(90)), -1);
+  EXPECT_FALSE(c.server->has_input()) << "it would never rest";
+  ASSERT_EQ(c.server->read(c.sockets.server.get(), room), 106);
+  ASSERT_EQ(unread(c.sockets.server.get()), 0);
+  EXPECT_TRUE(c.server->has_input());
+  ASSERT_EQ(c.server->read(c.sockets.server.get(), room), 5);
+  EXPECT_EQ(std::string_view(room.data(), 5), "third");
+  EXPECT_FALSE(c.server->has_input());
+}
+
 TEST_F(ReadTest, OfTicketsAloneIsNothing) {
   Connection c(server, client);
   ASSERT_TRUE(c.shake_hands());
