@@ -50,8 +50,9 @@ void StreamHost::add_lingering(Stream& stream) noexcept {
   if (loop_.stopping() && !look_timer_.armed()) timers.arm(look_timer_, Timer::Clock::now() + kLook);
 }
 
+// However many wait for the same moment: what is left is due in the next turn.
 void StreamHost::on_linger_timer(TimePoint now) noexcept {
-  while (!lingering_.empty() && lingering_.front().linger_until() <= now) {
+  for (int i = 0; i != kExpireAtOnce && !lingering_.empty() && lingering_.front().linger_until() <= now; ++i) {
     Stream& stream = lingering_.front();
     lingering_.remove(stream);
     if (!stream.linger_expired(now + linger_interval_)) lingering_.add(stream);

@@ -49,6 +49,8 @@ class StreamHost {
   static constexpr std::chrono::seconds kLinger{1};
   // The kernel does not report that a peer has acknowledged everything: a loop that shuts down looks this often.
   static constexpr std::chrono::milliseconds kLook{10};
+  // So many of them are looked at in a turn, which may have much to discard.
+  static constexpr int kExpireAtOnce = 64;
 
   // There always is a `data`: see Engine. This spares std::function's check for being empty.
   Action call_data(Conn& conn, const Bytes& in) {

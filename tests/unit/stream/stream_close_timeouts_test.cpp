@@ -1,13 +1,17 @@
 // Every close ends: exactly when, and never earlier. Guarantee 20.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "tests/unit/stream/stream_timeouts_fixture.hpp"
 
@@ -246,6 +250,33 @@ TEST_F(StreamLingerTimeoutTest, WhoAcknowledgesSomeIsNotReset) {
     EXPECT_TRUE(far_ended());
   });
   run(std::move(turns));
+}
+
+// 200 that end in one moment linger for the same second.
+TEST_F(StreamTimeoutsTest, ManyThatHaveLingeredLetOthersHaveTheirTurn) {
+  std::vector<int> near;
+  std::vector<test::UniqueFd> far;
+  const auto count_open = [&] {
+    return std::ranges::count_if(near, [](int fd) { return ::fcntl(fd, F_GETFD) != -1; });
+  };
+  std::vector<std::ptrdiff_t> open;
+  const Turn wait_a_turn = [&] {
+    clock_.advance(std::max(poller_.last_timeout(), 0ns));
+    open.push_back(count_open());
+  };
+  std::deque<Turn> turns{[&] {
+                           for (int i = 0; i != 200; ++i) {
+                             make_pair();
+                             near.push_back(fd_);
+                             far.push_back(std::move(far_));
+                             adopt();
+                             EXPECT_TRUE(conn_.close());
+                           }
+                         },
+                         [&] { EXPECT_EQ(count_open(), 200); }};
+  for (int i = 0; i != 6; ++i) turns.push_back(wait_a_turn);
+  run(std::move(turns));
+  EXPECT_EQ(open, (std::vector<std::ptrdiff_t>{200, 136, 72, 8, 0, 0}));
 }
 
 }  // namespace
