@@ -56,7 +56,7 @@ Server Conn::server() const {
 bool Conn::post_task(std::unique_ptr<internal::ConnTask> task) const {
   return endpoint_ != nullptr && task != nullptr && endpoint_->post(std::move(task));
 }
-Timer Conn::post_task_after(std::chrono::nanoseconds delay, std::unique_ptr<internal::ConnTask> task) const {
+Timer Conn::post_task_after(std::chrono::nanoseconds delay, internal::TimedPtr<internal::ConnTask> task) const {
   if (endpoint_ == nullptr || task == nullptr) return {};
   return internal::TimerAccess::handle(endpoint_->post_after(delay, std::move(task)));
 }

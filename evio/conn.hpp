@@ -169,7 +169,7 @@ class Conn {
   bool send_bytes(Bytes x) const;
   bool send_string(std::string&& x) const;
   bool post_task(std::unique_ptr<internal::ConnTask> task) const;
-  Timer post_task_after(std::chrono::nanoseconds delay, std::unique_ptr<internal::ConnTask> task) const;
+  Timer post_task_after(std::chrono::nanoseconds delay, internal::TimedPtr<internal::ConnTask> task) const;
 
   internal::Endpoint* endpoint_ = nullptr;
 };
@@ -204,7 +204,7 @@ bool Conn::post(F f) const {
 
 template <class F>
 Timer Conn::post_after(std::chrono::nanoseconds delay, F f) const {
-  return post_task_after(delay, internal::make_task<internal::ConnTaskOf<F>, internal::ConnTask>(std::move(f)));
+  return post_task_after(delay, internal::make_timed<internal::ConnTaskOf, internal::ConnTask>(std::move(f)));
 }
 
 inline bool Conn::send(const Bytes& x) const {

@@ -52,7 +52,7 @@ bool Server::post_task(int loop, std::unique_ptr<internal::LoopTask> task) const
 }
 
 Timer Server::post_task_after(int loop, std::chrono::nanoseconds delay,
-                              std::unique_ptr<internal::LoopTask> task) const {
+                              internal::TimedPtr<internal::LoopTask> task) const {
   if (loop < 0 || loop >= num_loops() || task == nullptr) return {};
   const auto index = static_cast<std::size_t>(loop);
   return internal::TimerAccess::handle(

@@ -74,7 +74,7 @@ class Server {
   /// Returns a Timer of nothing, and destroys f, where post() would return false.
   template <class F>
   Timer post_after(int loop, std::chrono::nanoseconds delay, F f) const {
-    return post_task_after(loop, delay, internal::make_task<internal::LoopTaskOf<F>, internal::LoopTask>(std::move(f)));
+    return post_task_after(loop, delay, internal::make_timed<internal::LoopTaskOf, internal::LoopTask>(std::move(f)));
   }
 
   /// Connects to `addr`: tcp, tcp4, tcp6, tls, tls4, tls6, udp, udp4, udp6 or unix, as serve() takes them, but with a
@@ -121,7 +121,7 @@ class Server {
   Conn dial_with(std::string_view addr, Dial how, std::unique_ptr<internal::Context> context) const;
   Conn adopt_with(DetachedConn socket, std::unique_ptr<internal::Context> context, int loop) const;
   bool post_task(int loop, std::unique_ptr<internal::LoopTask> task) const;
-  Timer post_task_after(int loop, std::chrono::nanoseconds delay, std::unique_ptr<internal::LoopTask> task) const;
+  Timer post_task_after(int loop, std::chrono::nanoseconds delay, internal::TimedPtr<internal::LoopTask> task) const;
   explicit Server(std::shared_ptr<internal::ServerState> state) noexcept : state_(std::move(state)) {}
 
   std::shared_ptr<internal::ServerState> state_;

@@ -32,7 +32,7 @@ class Endpoint : public NoteTarget {
   virtual bool resume() { return false; }
   virtual bool close_write() { return false; }
   virtual bool post(std::unique_ptr<ConnTask>) { return false; }
-  virtual RefPtr<TimedTask> post_after(std::chrono::nanoseconds, std::unique_ptr<ConnTask>);
+  virtual RefPtr<TimedTask> post_after(std::chrono::nanoseconds, TimedPtr<ConnTask>);
   virtual bool expires_after(std::chrono::nanoseconds) { return false; }
   virtual std::size_t pending_bytes() const { return 0; }
   /// In its own callbacks; -1 elsewhere.

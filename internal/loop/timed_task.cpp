@@ -1,10 +1,23 @@
 #include "internal/loop/timed_task.hpp"
 
+#include <cstddef>
 #include <utility>
 
-namespace evio::internal {
+#include "internal/base/recycled.hpp"
 
-RefPtr<TimedTask> Endpoint::post_after(std::chrono::nanoseconds, std::unique_ptr<ConnTask>) { return {}; }
+namespace evio::internal {
+namespace {
+
+struct TimedBlock : Recycled<TimedBlock> {
+  alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) std::byte bytes[kTimedBlock];
+};
+
+}  // namespace
+
+void* new_timed_block() { return TimedBlock::operator new(kTimedBlock); }
+void delete_timed_block(void* block) noexcept { TimedBlock::operator delete(block); }
+
+RefPtr<TimedTask> Endpoint::post_after(std::chrono::nanoseconds, TimedPtr<ConnTask>) { return {}; }
 
 void TimedTasks::end() noexcept {
   while (!list_.empty()) {
@@ -23,10 +36,10 @@ bool TimedTask::leave_waiting(State into) noexcept {
 
 bool TimedTask::cancel() noexcept {
   if (!leave_waiting(State::kCancelled)) return false;
-  if (!queue_->on_loop_thread()) {
+  if (!queue().on_loop_thread()) {
     // Where there is no memory for the note, the function is destroyed when it is due, or with its connection.
     retain();
-    queue_->post({Note::Kind::kRequest, RefPtr<NoteTarget>(this)});
+    queue().post({Note::Kind::kRequest, RefPtr<NoteTarget>(this)});
   } else if (list_ != nullptr) {
     loop().release_later(unlink());  // not here: what its destructor does is not for the middle of a callback
   }
@@ -47,7 +60,7 @@ void TimedTask::arm(RefPtr<TimedTask> task) noexcept {
 }
 
 bool TimedTask::post(RefPtr<TimedTask> task) noexcept {
-  NoteQueue& queue = *task->queue_;
+  NoteQueue& queue = task->queue();
   if (queue.on_loop_thread()) {
     arm(std::move(task));
     return true;

@@ -3,8 +3,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <utility>
 
+#include "evio/detail/task.hpp"
 #include "evio/timer.hpp"
 #include "internal/base/intrusive_list.hpp"
 #include "internal/loop/loop.hpp"
@@ -32,7 +35,8 @@ class TimedTasks {
 };
 
 /// A function that is to be called at a time: what an evio::Timer refers to. From arm() on it is in the list of its
-/// connection or loop, which has one reference to it, until the function was called or destroyed.
+/// connection or loop, which has one reference to it, until the function was called or destroyed. It stands in
+/// memory before its task: see make().
 /// Thread-safety: cancel() any thread; the rest the loop's.
 class TimedTask : public NoteTarget, public Timer {
  public:
@@ -43,9 +47,27 @@ class TimedTask : public NoteTarget, public Timer {
   /// On any thread: the same, sooner or later. False when its loop has ended, or there is no memory.
   static bool post(RefPtr<TimedTask> task) noexcept;
 
+  /// A `Kind` of these in the block of its task, made of the arguments and a Held<Task>.
+  template <class Kind, class Task, class... Arguments>
+  static RefPtr<TimedTask> make(TimedPtr<Task> task, Arguments&&... arguments) noexcept {
+    static_assert(sizeof(Kind) <= kTimedRoom && alignof(Kind) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+    Task* const held = task.release();
+    return RefPtr<TimedTask>(::new (timed_block(held)) Kind(std::forward<Arguments>(arguments)..., Held<Task>(held)));
+  }
+  static void operator delete(void* block) noexcept { delete_timed_block(block); }
+
  protected:
-  /// The loop may have ended, and be gone: then its queue refuses this.
-  TimedTask(RefPtr<NoteQueue> queue, TimePoint due) noexcept : queue_(std::move(queue)), due_(due) {}
+  struct EndInPlace {
+    template <class Task>
+    void operator()(Task* task) const noexcept {
+      task->~Task();
+    }
+  };
+  /// A task whose memory is that of the TimedTask before it.
+  template <class Task>
+  using Held = std::unique_ptr<Task, EndInPlace>;
+
+  explicit TimedTask(TimePoint due) noexcept : due_(due) {}
 
   /// Calls the function: it is due.
   virtual void call() noexcept = 0;
@@ -54,6 +76,8 @@ class TimedTask : public NoteTarget, public Timer {
   /// The list that it belongs to; nullptr if its connection or loop calls nothing any more.
   virtual TimedTasks* list() noexcept = 0;
   virtual Loop& loop() noexcept = 0;
+  /// Its loop's, which may have ended, and be gone: then it takes nothing.
+  virtual NoteQueue& queue() noexcept = 0;
 
  private:
   template <class T, class N>
@@ -73,7 +97,6 @@ class TimedTask : public NoteTarget, public Timer {
   void on_flush() noexcept override { EVIO_ASSERT(false); }
   void on_discard() noexcept override;
 
-  const RefPtr<NoteQueue> queue_;
   const TimePoint due_;
   TimedTasks* list_ = nullptr;
   ListHook<TimedTask> hook_;

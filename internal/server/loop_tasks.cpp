@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "evio/events.hpp"
-#include "internal/base/recycled.hpp"
 
 namespace evio::internal {
 
@@ -26,19 +25,21 @@ class LoopTasks::Posted final : public NoteTarget {
   std::unique_ptr<LoopTask> task_;
 };
 
-class LoopTasks::Timed final : public TimedTask, public Recycled<Timed> {
+class LoopTasks::Timed final : public TimedTask {
  public:
-  Timed(LoopTasks& tasks, RefPtr<NoteQueue> queue, TimePoint due, std::unique_ptr<LoopTask> task) noexcept
-      : TimedTask(std::move(queue), due), tasks_(tasks), task_(std::move(task)) {}
+  Timed(LoopTasks& tasks, const RefPtr<NoteQueue>& queue, TimePoint due, Held<LoopTask> task) noexcept
+      : TimedTask(due), tasks_(tasks), queue_(queue), task_(std::move(task)) {}
 
  private:
   void call() noexcept override { tasks_.call(*task_, "post_after"); }
   void drop() noexcept override { task_.reset(); }
   TimedTasks* list() noexcept override { return tasks_.ended_ ? nullptr : &tasks_.timed_; }
   Loop& loop() noexcept override { return tasks_.loop_; }
+  NoteQueue& queue() noexcept override { return *queue_; }
 
   LoopTasks& tasks_;
-  std::unique_ptr<LoopTask> task_;
+  const RefPtr<NoteQueue> queue_;
+  Held<LoopTask> task_;
 };
 
 bool LoopTasks::post(LoopTasks& tasks, NoteQueue& queue, std::unique_ptr<LoopTask> task) noexcept {
@@ -48,13 +49,10 @@ bool LoopTasks::post(LoopTasks& tasks, NoteQueue& queue, std::unique_ptr<LoopTas
 }
 
 RefPtr<TimedTask> LoopTasks::post_after(LoopTasks& tasks, const RefPtr<NoteQueue>& queue,
-                                        std::chrono::nanoseconds delay, std::unique_ptr<LoopTask> task) noexcept try {
+                                        std::chrono::nanoseconds delay, TimedPtr<LoopTask> task) noexcept {
   if (queue->refuses_functions()) return {};
-  RefPtr<TimedTask> timed(new Timed(tasks, queue, time_after(delay), std::move(task)));
-  if (!TimedTask::post(timed)) return {};
-  return timed;
-} catch (const std::bad_alloc&) {
-  return {};
+  RefPtr<TimedTask> timed = TimedTask::make<Timed>(std::move(task), tasks, queue, time_after(delay));
+  return TimedTask::post(timed) ? timed : RefPtr<TimedTask>();
 }
 
 void LoopTasks::end() noexcept {

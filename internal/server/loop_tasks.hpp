@@ -23,7 +23,7 @@ class LoopTasks {
   static bool post(LoopTasks& tasks, NoteQueue& queue, std::unique_ptr<LoopTask> task) noexcept;
   /// Null where post() is false.
   static RefPtr<TimedTask> post_after(LoopTasks& tasks, const RefPtr<NoteQueue>& queue, std::chrono::nanoseconds delay,
-                                      std::unique_ptr<LoopTask> task) noexcept;
+                                      TimedPtr<LoopTask> task) noexcept;
 
   /// Destroys what is not due, and takes no more.
   void end() noexcept;

@@ -57,7 +57,7 @@ class Stream : public Pollable,
   bool resume() override;
   bool close_write() override;
   bool post(std::unique_ptr<ConnTask> task) override;
-  RefPtr<TimedTask> post_after(std::chrono::nanoseconds delay, std::unique_ptr<ConnTask> task) override;
+  RefPtr<TimedTask> post_after(std::chrono::nanoseconds delay, TimedPtr<ConnTask> task) override;
   bool expires_after(std::chrono::nanoseconds delay) override;
   std::size_t pending_bytes() const override;
   int native_handle() const override;
@@ -243,7 +243,7 @@ class Stream : public Pollable,
   // stream_functions.cpp
   class Timed;
   bool add_function(Request::What&& what) noexcept;
-  void call_timed(std::unique_ptr<ConnTask>& task) noexcept;
+  void call_timed(Timed& timed) noexcept;
 
   // stream_opening.cpp
   Addr address(const Addr& address) const {

@@ -9,16 +9,31 @@
 namespace evio::internal {
 
 /// A function that is to be called later. It keeps the connection's memory, as a handle does.
-class Stream::Timed final : public TimedTask, public Recycled<Timed> {
+class Stream::Timed final : public TimedTask {
  public:
-  Timed(Stream& stream, TimePoint due, std::unique_ptr<ConnTask> task) noexcept
-      : TimedTask(stream.shared_queue(), due), task_(std::move(task)) {
+  Timed(Stream& stream, TimePoint due, Held<ConnTask> task) noexcept : TimedTask(due), task_(std::move(task)) {
     stream.retain();
     stream_ = RefPtr<Stream>(&stream);
   }
 
+  Action run(Conn& conn) { return stream_->host_.call_task(*task_, conn, "post_after"); }
+
+  /// The same function, to be called as one that is posted.
+  class Late final : public ConnTask {
+   public:
+    explicit Late(Timed& timed) noexcept : task_(std::move(timed.task_)) {
+      timed.retain();
+      memory_ = RefPtr<Timed>(&timed);
+    }
+    Action run(Conn& conn, Output& out) override { return task_->run(conn, out); }
+
+   private:
+    RefPtr<Timed> memory_;
+    Held<ConnTask> task_;
+  };
+
  private:
-  void call() noexcept override { stream_->call_timed(task_); }
+  void call() noexcept override { stream_->call_timed(*this); }
   void drop() noexcept override { task_.reset(); }
   TimedTasks* list() noexcept override {
     if (stream_->state_.stage > Stage::kOpen || stream_->is_closing()) return nullptr;
@@ -30,9 +45,10 @@ class Stream::Timed final : public TimedTask, public Recycled<Timed> {
     }
   }
   Loop& loop() noexcept override { return stream_->host_.loop_; }
+  NoteQueue& queue() noexcept override { return stream_->queue(); }
 
   RefPtr<Stream> stream_;
-  std::unique_ptr<ConnTask> task_;
+  Held<ConnTask> task_;
 };
 
 bool Stream::add_function(Request::What&& what) noexcept {
@@ -43,25 +59,25 @@ bool Stream::add_function(Request::What&& what) noexcept {
 
 bool Stream::post(std::unique_ptr<ConnTask> task) { return add_function(std::move(task)); }
 
-RefPtr<TimedTask> Stream::post_after(std::chrono::nanoseconds delay, std::unique_ptr<ConnTask> task) try {
+RefPtr<TimedTask> Stream::post_after(std::chrono::nanoseconds delay, TimedPtr<ConnTask> task) try {
   if (is_closing()) return {};
   if (on_loop()) extras();
-  RefPtr<TimedTask> timed(new Timed(*this, time_after(delay), std::move(task)));
-  if (!TimedTask::post(timed)) return {};
-  return timed;
+  RefPtr<TimedTask> timed = TimedTask::make<Timed>(std::move(task), *this, time_after(delay));
+  return TimedTask::post(timed) ? timed : RefPtr<TimedTask>();
 } catch (const std::bad_alloc&) {
   return {};
 }
 
-void Stream::call_timed(std::unique_ptr<ConnTask>& task) noexcept {
+void Stream::call_timed(Timed& timed) noexcept {
   if (is_unopened()) {  // it is late, but nothing is called before `opened`
-    if (!add_function(std::move(task))) cancel_opening();
+    std::unique_ptr<ConnTask> late(new (std::nothrow) Timed::Late(timed));
+    if (late == nullptr || !add_function(std::move(late))) cancel_opening();
     return;
   }
   if (has_requests()) put_requests_first();
   if (!is_open() || is_closing()) return;
   try {
-    run(call([&] { return host_.call_task(*task, handle(), "post_after"); }));
+    run(call([&] { return timed.run(handle()); }));
   } catch (...) {
     run(out_of_memory());
   }

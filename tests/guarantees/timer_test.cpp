@@ -3,6 +3,8 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -790,6 +792,50 @@ TEST_P(TimerTest, OfALoopCanBeCancelledByAnyone) {
   EXPECT_TRUE(other.wait_for_end());
   EXPECT_EQ(fate.runs() + other.runs(), 0u);
   EXPECT_NE(other.where(), std::this_thread::get_id());
+}
+
+// A function of some size, which must lie where its type demands.
+template <std::size_t size, std::size_t alignment>
+struct Large {
+  explicit Large(Fate& fate) : token(fate.token()) { bytes.fill('x'); }
+
+  Action operator()() {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment, 0u);
+    EXPECT_EQ(std::ranges::count(bytes, 'x'), static_cast<std::ptrdiff_t>(size));
+    token.run();
+    return Action::None;
+  }
+  Action operator()(Conn&, Output&) { return (*this)(); }
+
+  alignas(alignment) std::array<char, size> bytes{};
+  Fate::Token token;
+};
+
+template <std::size_t size, std::size_t alignment>
+void expect_runs(const Conn& conn, const Server& server) {
+  SCOPED_TRACE(std::to_string(size) + " bytes aligned to " + std::to_string(alignment));
+  Fate of_conn;
+  Fate of_loop;
+  Fate cancelled;
+  conn.post_after(0ns, Large<size, alignment>(of_conn));
+  server.post_after(0, 0ns, Large<size, alignment>(of_loop));
+  EXPECT_TRUE(conn.post_after(1h, Large<size, alignment>(cancelled)).cancel());
+  for (const Fate* fate : {&of_conn, &of_loop, &cancelled}) EXPECT_TRUE(fate->wait_for_end());
+  EXPECT_EQ(of_conn.runs() + of_loop.runs(), 2u);
+  EXPECT_EQ(cancelled.runs(), 0u);
+}
+
+TEST_P(TimerTest, AreOfAnySizeAndAlignment) {
+  serve();
+  const Client client = connect();
+  expect_runs<1, 1>(conn_, server_->handle());
+  expect_runs<8, 8>(conn_, server_->handle());
+  expect_runs<16, 16>(conn_, server_->handle());
+  expect_runs<24, 8>(conn_, server_->handle());
+  expect_runs<32, 1>(conn_, server_->handle());
+  expect_runs<64, 64>(conn_, server_->handle());
+  expect_runs<8, 256>(conn_, server_->handle());
+  expect_runs<5000, 1>(conn_, server_->handle());
 }
 
 }  // namespace
