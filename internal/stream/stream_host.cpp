@@ -14,7 +14,9 @@ StreamHost::StreamHost(Loop& loop, const Events& events, ServerControl& server)
     : events_(events), loop_(loop), figures_(loop.figures()), server_(server) {
   const std::chrono::nanoseconds timeout = events.close_timeout;
   if (timeout.count() <= 0) return;
-  const auto looks = std::min<std::int64_t>((timeout + kLinger - std::chrono::nanoseconds(1)) / kLinger, kManyLooks);
+  // Not by a sum: it may be the longest there is.
+  const std::int64_t rounded_up = timeout / kLinger + (timeout % kLinger == timeout.zero() ? 0 : 1);
+  const auto looks = std::min(rounded_up, kManyLooks);
   linger_looks_ = static_cast<std::uint32_t>(looks);
   linger_interval_ = std::min<std::chrono::nanoseconds>(kLinger, timeout / looks);
   discard_looks_ = static_cast<std::uint32_t>(std::min<std::int64_t>(kLinger / linger_interval_, kManyLooks));

@@ -147,6 +147,19 @@ TEST_P(CloseEndsTest, ZeroIsNever) {
   EXPECT_FALSE(error());
 }
 
+// Nobody spins: the peer has its second in which to end its side.
+TEST_P(CloseEndsTest, TheLongestIsAsGoodAsNever) {
+  handlers_.close_timeout = std::chrono::nanoseconds::max();
+  handlers_.opened = [](Conn&, Output& out, Options&) {
+    out = "bye";
+    return Action::Close;
+  };
+  TestServer server(handlers_, address());
+  Client client = server.connect();
+  EXPECT_EQ(client.receive_all(), "bye");
+  EXPECT_TRUE(all_sleep());
+}
+
 // It blocks in its write, and the server would block in its own.
 TEST_P(CloseEndsTest, APeerThatWritesAllBeforeItReadsGetsEverything) {
   handlers_.close_timeout = 60s;
