@@ -74,7 +74,9 @@ FileDescriptor prepared(DetachedConn socket) {
   if (!fd.valid() || sys::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0 ||
       sys::fcntl(fd.get(), F_SETFL, sys::fcntl(fd.get(), F_GETFL, 0) | O_NONBLOCK) != 0)
     return {};
-  sys::setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);  // urgent data stays in its place; a unix socket has none
+  // A unix socket has neither. Urgent data stays in its place.
+  sys::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  sys::setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, 1);
   return fd;
 }
 

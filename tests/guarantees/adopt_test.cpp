@@ -1,6 +1,7 @@
 // Guarantee 24: a connected socket that a program has, or has detached, joins a server.
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -77,10 +78,16 @@ TEST_P(AdoptTest, TakesBackWhatWasDetached) {
   EXPECT_EQ(client.receive(7), "adopted");
 }
 
-// As of a socket that was accepted.
+// As of a socket that was accepted, and so is TCP_NODELAY (17).
 TEST_P(AdoptTest, UrgentDataComesInItsPlace) {
   Events handlers = events();
-  handlers.data = echo;
+  handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
+    int no_delay = 0;
+    socklen_t size = sizeof(no_delay);
+    EXPECT_EQ(::getsockopt(conn.native_handle(), IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
+    EXPECT_EQ(no_delay, 1);
+    return echo(conn, in, out);
+  };
   TestServer server(handlers, address());
   const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::listen(listener.get(), 1), 0);  // at a port that the kernel chooses (ip(7))
