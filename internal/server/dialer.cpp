@@ -85,6 +85,8 @@ FileDescriptor prepared(DetachedConn socket) {
 Conn Dialer::dial(ServerState& server, std::string_view addr, Dial&& how, std::unique_ptr<Context> context) try {
   AddressSpec spec;
   Error problem = parse_peer_address(addr, spec);
+  // A path that is too long is a bad address like any other.
+  if (problem) problem = Error(std::make_error_code(std::errc::invalid_argument), problem.message());
   if (!problem && spec.tls && !how.tls)
     problem = address_error(spec, std::make_error_code(std::errc::invalid_argument), "Dial::tls refers to no context");
   const int loops = static_cast<int>(server.queues.size());

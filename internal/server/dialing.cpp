@@ -52,11 +52,14 @@ void drop_input(int fd) noexcept {
   }
 }
 
-// "127.0.0.2", "::1", "127.0.0.2:7000" or "[::1]:7000".
+// "127.0.0.2", "::1", "[::1]", "127.0.0.2:7000" or "[::1]:7000".
 bool parse_local(const std::string& text, SocketAddress& local) {
   AddressSpec spec;
-  const bool has_port = text.starts_with('[') || std::ranges::count(text, ':') == 1;
-  if (has_port) {
+  const bool bracketed = text.starts_with('[') && text.ends_with(']');
+  const bool has_port = !bracketed && (text.starts_with('[') || std::ranges::count(text, ':') == 1);
+  if (bracketed) {
+    spec.host = text.substr(1, text.size() - 2);
+  } else if (has_port) {
     if (parse_address("tcp://" + text, spec)) return false;
   } else {
     spec.host = text;
@@ -317,6 +320,7 @@ void Dialing::end_soon() noexcept {
   timers.disarm(timeout_timer_);
   timers.disarm(next_timer_);
   timers.disarm(cancel_timer_);
+  dialer_.server_.lookups().forget(*this);
   dialer_.active_.remove(*this);
   dialer_.loop_.end_later(*this);
 }

@@ -18,6 +18,16 @@
 
 namespace evio::internal {
 
+class NameAsker;
+
+/// A name that is looked up, or waits for it.
+struct LookUp {
+  using Name = std::pair<std::string, int>;  // with the family
+
+  Name name;
+  std::vector<RefPtr<NameAsker>> askers;
+};
+
 /// Who asks for the addresses of a name. Its on_continue() is called on the loop of the queue when they are known.
 /// Thread-safety: its loop's thread.
 class NameAsker : public NoteTarget {
@@ -29,17 +39,21 @@ class NameAsker : public NoteTarget {
  private:
   friend class NameLookups;
   const RefPtr<NoteQueue> queue_;
+  std::shared_ptr<LookUp> look_up_;
 };
 
 /// Looks up names, on threads of its own: getaddrinfo(3) may take as long as it likes. The threads are started when
-/// they are first needed, and are never more than kMostThreads; those that ask for one name at a time share one
-/// look-up. So a name whose look-up hangs takes one thread, and the others go on.
+/// they are needed, and are never more than kMostThreads; those that ask for one name at a time share one look-up. So a
+/// name whose look-up hangs takes one thread, and the others go on. Once nobody waits for it any more, who asks for
+/// that name has it looked up anew.
 ///
 /// At the end nobody waits for a look-up that is under way: its thread ends by itself, and touches only what it shares
 /// with this object. Thread-safety: any thread.
 class NameLookups {
  public:
-  static constexpr std::size_t kMostThreads = 16;
+  static constexpr std::size_t kMostThreads = 256;
+  /// So many wait for the next name; others end when they have nothing to do.
+  static constexpr std::size_t kMostIdle = 16;
 
   NameLookups() : state_(std::make_shared<State>()) {}
   ~NameLookups() { end(); }
@@ -49,11 +63,14 @@ class NameLookups {
   /// Looks up the addresses of that family, AF_UNSPEC for both; their ports are 0. An error if no thread could be
   /// started: then `asker` hears nothing. Throws std::bad_alloc.
   std::error_code ask(const std::string& host, int family, RefPtr<NameAsker> asker);
+  /// It waits no longer; it may hear of the addresses all the same.
+  void forget(NameAsker& asker) noexcept;
   /// Answers nobody any more.
   void end() noexcept;
 
  private:
-  using Name = std::pair<std::string, int>;
+  using Name = LookUp::Name;
+  using Askers = std::vector<RefPtr<NameAsker>>;
   struct Worker {
     std::thread thread;
     bool busy = false;
@@ -61,15 +78,17 @@ class NameLookups {
   struct State {
     std::mutex mutex;
     std::condition_variable changed;
-    std::map<Name, std::vector<RefPtr<NameAsker>>> askers;  // of the names that are looked up, or wait for it
-    std::deque<Name> waiting;
+    std::map<Name, std::shared_ptr<LookUp>> wanted;  // those that somebody waits for
+    std::deque<std::shared_ptr<LookUp>> waiting;     // those of them that no thread has begun
     std::vector<std::unique_ptr<Worker>> workers;
     std::size_t idle = 0;
     bool ended = false;
   };
 
   static void work(const std::shared_ptr<State>& state, Worker& self) noexcept;
-  static void answer(const std::vector<RefPtr<NameAsker>>& askers, Resolved resolved) noexcept;
+  static Resolved resolve(const Name& name) noexcept;
+  static void answer(const Askers& askers, Resolved resolved) noexcept;
+  static void leave(State& state, Worker& self) noexcept;
   std::error_code add_worker() noexcept;
 
   std::shared_ptr<State> state_;

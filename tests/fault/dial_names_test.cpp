@@ -185,6 +185,48 @@ TEST_P(DialNamesTest, AHangingLookUpHoldsUpNoOtherAndNoShutdown) {
   EXPECT_EQ(log_.count("unreachable"), 100u);
 }
 
+// As many as there may be threads. What waits for one, and is not wanted any more, is not begun.
+TEST_P(DialNamesTest, ManyHangingLookUpsHoldUpNoOther) {
+  constexpr int kMost = 256;
+  serve_with_target();
+  const auto gate = std::make_shared<Gate>();
+  const OpensAtEnd opens(*gate);
+  const auto hang = [&](const std::string& name) {
+    add(name, {.addresses = {"127.0.0.1"}, .gate = gate});
+    return server().dial(at_port(name), {.timeout = 0ns});
+  };
+  add("good.test", {.addresses = {"127.0.0.1"}});
+  for (int i = 1; i != kMost; ++i) hang("hang" + std::to_string(i) + ".test");
+  server().dial(at_port("good.test"));
+  ASSERT_TRUE(log_.wait_for("opened"));
+  hang("last.test");
+  EXPECT_TRUE(eventually([] { return look_ups == kMost + 1; }));
+  EXPECT_TRUE(hang("unwanted.test").close());
+  EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
+  gate->open();
+  ASSERT_TRUE(log_.wait_for("opened", kMost + 1));
+  server().dial(at_port("good.test"));
+  ASSERT_TRUE(log_.wait_for("opened", kMost + 2));
+  EXPECT_EQ(look_ups, kMost + 2);
+}
+
+TEST_P(DialNamesTest, ANameIsLookedUpAnewOnceNobodyWaitsForALookUpThatHangs) {
+  serve_with_target();
+  const auto gate = std::make_shared<Gate>();
+  const OpensAtEnd opens(*gate);
+  add("lame.test", {.addresses = {"127.0.0.1"}, .gate = gate});
+  const Conn closed = server().dial(at_port("lame.test"), {.timeout = 0ns});
+  server().dial(at_port("lame.test"), {.timeout = 20ms});
+  EXPECT_EQ(unreachable().code(), std::errc::timed_out);
+  EXPECT_TRUE(closed.close());
+  ASSERT_TRUE(log_.wait_for("unreachable", 2));
+  add("lame.test", {.addresses = {"127.0.0.1"}});
+  server().dial(at_port("lame.test"));
+  ASSERT_TRUE(log_.wait_for("opened"));
+  EXPECT_EQ(look_ups, 2);
+  gate->open();
+}
+
 TEST_P(DialNamesTest, AHangingLookUpEndsAtItsTimeoutOrWhenItIsClosed) {
   serve_with_target();
   const auto gate = std::make_shared<Gate>();
