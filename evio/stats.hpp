@@ -12,7 +12,7 @@ struct Stats {
   std::uint64_t dialed = 0;         ///< Outgoing connections that were opened.
   std::uint64_t unreachable = 0;    ///< Outgoing connections that were not.
   std::uint64_t closed = 0;         ///< Connections that have ended, in whatever way; detached ones too.
-  std::uint64_t aborted = 0;        ///< Open connections that this side has reset: Conn::abort(), and timeouts that do.
+  std::uint64_t aborted = 0;        ///< Connections that this side has reset: abort(), timeouts, failed handshakes.
   std::uint64_t timed_out = 0;      ///< Connections that a timeout has closed, Events::close_timeout too.
   std::uint64_t rejected = 0;       ///< Connections refused by a limit or by `accepting`.
   std::uint64_t refused_sends = 0;  ///< Calls of send() refused by Options::max_pending.
@@ -33,9 +33,9 @@ struct Stats {
 
   std::uint64_t handshakes = 0;          ///< Handshakes that were completed, of both roles.
   std::uint64_t handshakes_resumed = 0;  ///< Those of them that resumed a session.
-  std::uint64_t handshakes_failed = 0;   ///< Handshakes that were refused, garbled or late.
+  std::uint64_t handshakes_failed = 0;   ///< Handshakes and PROXY headers that were refused, garbled or late.
 
-  std::size_t connections = 0;  ///< Connections that are open now; not those in a handshake.
+  std::size_t connections = 0;  ///< Connections that there are now, from accept on: in a handshake, too.
   std::size_t pending = 0;      ///< Bytes that wait now because their sockets are full.
 };
 

@@ -33,6 +33,7 @@ struct alignas(64) Figures {
   Count timed_out;
   Count datagrams_read;
   Counter<std::size_t> pending;
+  Counter<std::size_t> unopened;  // accepted ones in a handshake
   Count handshakes;
   Count handshakes_resumed;
   Count handshakes_failed;
@@ -67,7 +68,7 @@ inline void Figures::add_to(Stats& stats) const noexcept {
   stats.closed += ended;
   stats.accepted += taken;
   stats.dialed += reached;
-  stats.connections += static_cast<std::size_t>(taken + reached - ended);
+  stats.connections += static_cast<std::size_t>(taken + reached - ended) + unopened.value();
   stats.unreachable += unreachable.value();
   stats.aborted += aborted.value();
   stats.timed_out += timed_out.value();

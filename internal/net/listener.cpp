@@ -64,8 +64,8 @@ Error Listener::open(const AddressSpec& spec, FileDescriptor given, int loops) {
 void Listener::refuse_newcomers(bool handed_over) noexcept {
   if (network_ == Network::kUdp || given_) return;
   if (handed_over) return file_.keep();
+  file_ = {};  // first: who is refused finds that the path is gone
   for (const Socket& socket : sockets_) sys::shutdown(socket.fd.get(), SHUT_RDWR);
-  file_ = {};
 }
 
 void Listener::close() noexcept {

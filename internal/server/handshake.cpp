@@ -67,6 +67,7 @@ Handshake::~Handshake() {
 
 void Handshake::on_begin() noexcept {
   all_.active_.add(*this);
+  all_.loop_.figures().unopened.add(1);
   const auto limit = all_.events_.handshake_timeout;
   if (limit.count() > 0) all_.loop_.timers().arm(timer_, time_after(limit));
   wait_for(Interest::kRead);
@@ -195,7 +196,9 @@ void Handshake::finish() noexcept {
 
 void Handshake::leave() noexcept {
   all_.loop_.timers().disarm(timer_);
-  if (dial_ == nullptr) all_.active_.remove(*this);
+  if (dial_ != nullptr) return;
+  all_.active_.remove(*this);
+  all_.loop_.figures().unopened.subtract(1);
 }
 
 void Handshake::time_out(Timer::TimePoint) noexcept try {
@@ -223,6 +226,7 @@ bool Handshake::fail(const Error& err, bool reset) noexcept {
     dial_->on_handshake_failed(err);
     return false;
   }
+  if (reset) all_.loop_.figures().aborted.add(1);
   tell(Notice::HandshakeFailed, err.code(), err.message());
   leave();
   stream_.end_handshake(reset);

@@ -138,6 +138,9 @@ TEST_P(ProxyHeaderTest, ABadOneIsResetAndTold) {
   ASSERT_TRUE(client.send_all("GET / HTTP/1.1\r\n\r\n"));
   expect_refused(server, client);
   ASSERT_TRUE(log_.wait_for("handshake failed"));
+  const Stats stats = server.handle().stats();
+  EXPECT_EQ(stats.handshakes_failed, 1u);
+  EXPECT_EQ(stats.aborted, 1u);
   EXPECT_EQ(last_notice().code(), std::errc::protocol_error);
   EXPECT_NE(last_notice().message().find("bad PROXY header"), std::string::npos) << last_notice().message();
 }
@@ -186,6 +189,8 @@ TEST_P(ProxyHeaderTest, OneThatWaitsTakesAPlaceAndEndsWithTheServer) {
   TestServer server(events, proxied());
   Client silent = server.connect();
   ASSERT_TRUE(silent.send_all("PROXY "));
+  EXPECT_TRUE(eventually([&] { return server.handle().stats().connections == 1; }));
+  EXPECT_EQ(server.handle().stats().accepted, 0u);
   Client other = server.connect();
   ASSERT_TRUE(other.send_all("PROXY UNKNOWN\r\n"));
   EXPECT_TRUE(other.is_quiet());
@@ -197,6 +202,7 @@ TEST_P(ProxyHeaderTest, OneThatWaitsTakesAPlaceAndEndsWithTheServer) {
   server.shutdown();
   EXPECT_FALSE(server.wait());
   EXPECT_EQ(last.receive_all(), "");
+  EXPECT_EQ(server.handle().stats().connections, 0u);
   EXPECT_EQ(log_.count("opened"), 1u);
   EXPECT_EQ(log_.count("closed"), 1u);
 }
