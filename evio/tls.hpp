@@ -21,7 +21,8 @@ struct TlsFiles {
   std::string certificate = {};
   /// PEM file of its key. Empty: it is looked for in `certificate`.
   std::string key = {};
-  /// PEM file of the authorities to verify peers with. Empty: the system's for a dial, none for a listener.
+  /// PEM file of the authorities to verify peers with. Empty: the system's for a dial, none for a listener. Where there
+  /// is a certificate, the first dial reads the system's, which takes a loop tens of milliseconds.
   std::string ca = {};
   /// Listener: a client without a certificate that `ca` has signed gets no connection.
   bool require_client = false;

@@ -118,10 +118,9 @@ Error OpensslContext::load_authorities(const TlsFiles& files, TicketKeys::Author
   verifies_servers_ = files.verify;
   if (files.ca.empty()) {
     if (files.require_client) return invalid("require_client: takes a ca");
-    // Of a missing file or folder nothing is said: then no server can be verified.
-    if (files.verify && SSL_CTX_set_default_verify_paths(context_.get()) != 1)
-      return OpensslError::take().as_error(std::errc::invalid_argument, "ca: the system's: ");
-    return Error();
+    // A listener needs none of them, and reading all takes as long as a hundred handshakes.
+    system_authorities_later_ = files.verify && !files.certificate.empty();
+    return files.verify && !system_authorities_later_ ? read_system_authorities() : Error();
   }
   PemFile ca("ca", files.ca);
   OpensslPtr<STACK_OF(X509)> certificates;
@@ -135,6 +134,21 @@ Error OpensslContext::load_authorities(const TlsFiles& files, TicketKeys::Author
   const int require = files.require_client ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
   SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | require, nullptr);
   return Error();
+}
+
+// Of a missing file or folder nothing is said: then no server can be verified.
+Error OpensslContext::read_system_authorities() const {
+  if (SSL_CTX_set_default_verify_paths(context_.get()) == 1) return Error();
+  return OpensslError::take().as_error(std::errc::invalid_argument, "ca: the system's: ");
+}
+
+// Nothing of the context is verified with before: only dials look for what this adds. Throws std::bad_alloc; the next
+// dial tries again.
+void OpensslContext::prepare_to_dial() const {
+  if (!system_authorities_later_) return;
+  std::call_once(dials_, [this] {
+    if (read_system_authorities()) throw std::bad_alloc();
+  });
 }
 
 void OpensslContext::set_options() {

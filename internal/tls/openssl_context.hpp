@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,8 @@ class OpensslContext final : public TlsState {
 
   Error load_identity(const TlsFiles& files);
   Error load_authorities(const TlsFiles& files, TicketKeys::Authorities& digests);
+  Error read_system_authorities() const;
+  void prepare_to_dial() const;
   Error set_versions(int least);
   void set_options();
   void set_alpn();
@@ -46,6 +49,8 @@ class OpensslContext final : public TlsState {
   std::unique_ptr<const TicketKeys> ticket_keys_;
   mutable ClientSessions client_sessions_;
   bool verifies_servers_ = true;
+  bool system_authorities_later_ = false;  // its first dial reads them
+  mutable std::once_flag dials_;
 };
 
 }  // namespace evio::internal

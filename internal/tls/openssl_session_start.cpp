@@ -48,6 +48,7 @@ std::unique_ptr<TlsSession> OpensslContext::accept(std::shared_ptr<const TlsStat
 
 std::unique_ptr<TlsSession> OpensslContext::connect(std::shared_ptr<const TlsState> self, std::string host) const {
   ERR_clear_error();
+  prepare_to_dial();
   auto session = std::make_unique<OpensslSession>(std::static_pointer_cast<const OpensslContext>(std::move(self)),
                                                   OpensslSession::Role::kClient, normalized(std::move(host)));
   session->start_connecting();
