@@ -14,7 +14,11 @@ namespace evio::test {
 namespace {
 
 class AdoptTest : public ModeTest {};
-EVIO_INSTANTIATE(AdoptTest, all_modes());
+EVIO_INSTANTIATE(AdoptTest, with_tls(all_modes()));
+
+// No connection is detached that is encrypted.
+class AdoptDetachedTest : public ModeTest {};
+EVIO_INSTANTIATE(AdoptDetachedTest, all_modes());
 
 struct Pair {
   Pair() {
@@ -27,12 +31,14 @@ struct Pair {
   int theirs = -1;
 };
 
+// As the plain socket that it is, whatever the server's address is of.
 TEST_P(AdoptTest, IsOpenedAndServed) {
   Gate opened;
   Events handlers = events();
   handlers.opened = [&](Conn& conn, Output& out, Options& options) {
     EXPECT_EQ(conn.addr_index(), -1);
     EXPECT_FALSE(conn.dialed());
+    EXPECT_EQ(conn.tls(), nullptr);
     EXPECT_FALSE(options.read_while_pending);
     EXPECT_NE(conn.context<int>(), nullptr);
     out = "hi ";
@@ -57,7 +63,7 @@ TEST_P(AdoptTest, IsOpenedAndServed) {
 }
 
 // The way back from Detach.
-TEST_P(AdoptTest, TakesBackWhatWasDetached) {
+TEST_P(AdoptDetachedTest, TakesBackWhatWasDetached) {
   Events handlers = events();
   handlers.data = [](Conn& conn, const Bytes& in, Output& out) {
     if (in == "leave") return Action::Detach;

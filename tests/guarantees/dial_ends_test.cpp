@@ -1,5 +1,7 @@
 // Guarantee 23: a dial that does not come to be a connection: why, and that nothing is lost or left by it.
 #include <chrono>
+#include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -12,15 +14,15 @@ namespace {
 using namespace std::chrono_literals;
 
 class DialEndsTest : public DialTest {};
-EVIO_INSTANTIATE(DialEndsTest, all_modes());
+EVIO_INSTANTIATE(DialEndsTest, with_tls(all_modes()));
 
 TEST_P(DialEndsTest, NamesTheCallAndTheAddress) {
   serve();
   const ClosedPort closed;
-  server().dial(closed.address());
+  server().dial(dial_address(closed.port()), dial_how());
   Error err = unreachable();
   EXPECT_EQ(err.code(), std::errc::connection_refused);
-  EXPECT_EQ(err.message(), "dial " + closed.address() + ": connect: Connection refused");
+  EXPECT_EQ(err.message(), "dial " + dial_address(closed.port()) + ": connect: Connection refused");
   const std::string nowhere = "unix://" + path("nowhere");
   server().dial(nowhere);
   ASSERT_TRUE(log_.wait_for("unreachable", 2));
@@ -47,6 +49,8 @@ TEST_P(DialEndsTest, WhatCannotBeUsedIsAnInvalidArgument) {
            Case{"tcp://127.0.0.1:x", {}, "bad port \"x\""},
            Case{"tcp://127.0.0.1:1?reuseport=true", {}, "has no options"},
            Case{"tcp-net://127.0.0.1:1", {}, "-net"},
+           Case{"tls-net://127.0.0.1:1", {}, "-net"},
+           Case{"tls://127.0.0.1:1", {}, "Dial::tls refers to no context"},
            Case{"tcp4://[::1]:1", {}, "no address of that family"},
            Case{"unix://", {}, "missing path"},
            Case{"unix:///x", {.local = "127.0.0.1"}, "bad local address \"127.0.0.1\""},
@@ -56,8 +60,8 @@ TEST_P(DialEndsTest, WhatCannotBeUsedIsAnInvalidArgument) {
            Case{"tcp://127.0.0.1:1", {.local = "["}, "bad local address \"[\""},
            Case{"tcp://127.0.0.1:1", {.local = "here"}, "bad local address \"here\""},
            Case{"tcp://127.0.0.1:1", {.local = "::1"}, "family of the local address"},
-           Case{own, {.loop = loops()}, "there is no loop " + std::to_string(loops())},
-           Case{own, {.loop = -2}, "there is no loop -2"},
+           Case{own, dial_how({.loop = loops()}), "there is no loop " + std::to_string(loops())},
+           Case{own, dial_how({.loop = -2}), "there is no loop -2"},
        }) {
     SCOPED_TRACE(bad.addr + " " + bad.words);
     const Conn conn = server().dial(bad.addr, bad.how);
@@ -80,7 +84,7 @@ TEST_P(DialEndsTest, CloseAndAbortWhileItIsConnecting) {
     Fate posted;
     Fate later;
     const auto context = std::make_shared<int>(1);
-    const Conn conn = server().dial(silent.address(), context);
+    const Conn conn = server().dial(dial_address(silent.port()), context, dial_how());
     EXPECT_TRUE(conn.send("x"));
     EXPECT_EQ(conn.pending(), 1u);
     EXPECT_TRUE(eventually([&] { return conn.remote_addr().port() == silent.port(); })) << "where it is tried";
@@ -97,7 +101,7 @@ TEST_P(DialEndsTest, CloseAndAbortWhileItIsConnecting) {
     ASSERT_TRUE(log_.wait_for("unreachable", ++n));
     const Error err = unreachable();
     EXPECT_EQ(err.code(), std::errc::operation_canceled);
-    EXPECT_EQ(err.message(), "dial " + silent.address() + ": Operation canceled");
+    EXPECT_EQ(err.message(), "dial " + dial_address(silent.port()) + ": Operation canceled");
     EXPECT_TRUE(posted.wait_for_end());
     EXPECT_TRUE(later.wait_for_end());
     EXPECT_EQ(posted.runs() + later.runs(), 0u);
@@ -114,8 +118,8 @@ TEST_P(DialEndsTest, CloseAndAbortWhileItIsConnecting) {
 TEST_P(DialEndsTest, CloseRightAfterTheCall) {
   serve();
   ASSERT_TRUE(server().post(0, [&, server = server()] {
-    EXPECT_TRUE(server.dial(own_address()).close());
-    EXPECT_TRUE(server.dial(own_address()).abort());
+    EXPECT_TRUE(server.dial(own_address(), dial_how()).close());
+    EXPECT_TRUE(server.dial(own_address(), dial_how()).abort());
     return Action::None;
   }));
   ASSERT_TRUE(log_.wait_for("unreachable", 2));
@@ -127,23 +131,23 @@ TEST_P(DialEndsTest, AtItsTimeout) {
   serve();
   const SilentPort silent;
   const auto began = std::chrono::steady_clock::now();
-  server().dial(silent.address(), {.timeout = 50ms});
+  server().dial(dial_address(silent.port()), dial_how({.timeout = 50ms}));
   const Error err = unreachable();
   EXPECT_GE(std::chrono::steady_clock::now() - began, 50ms);
   EXPECT_EQ(err.code(), std::errc::timed_out);
-  EXPECT_EQ(err.message(), "dial " + silent.address() + ": connect: Connection timed out");
+  EXPECT_EQ(err.message(), "dial " + dial_address(silent.port()) + ": connect: Connection timed out");
 }
 
 TEST_P(DialEndsTest, AtTheShutdown) {
   serve();
   const SilentPort silent;
-  const Conn conn = server().dial(silent.address());
+  const Conn conn = server().dial(dial_address(silent.port()), dial_how());
   server_->shutdown();
   EXPECT_FALSE(server_->wait());
   const Error err = unreachable();
   EXPECT_EQ(err.code(), std::errc::operation_canceled) << err.message();
   EXPECT_FALSE(conn.send("x"));
-  EXPECT_EQ(server().dial(own_address()).id(), 0u) << "serve has returned";
+  EXPECT_EQ(server().dial(own_address(), dial_how()).id(), 0u) << "serve has returned";
   EXPECT_EQ(Server().dial("tcp://127.0.0.1:1").id(), 0u) << "of no server";
 }
 
@@ -154,14 +158,54 @@ TEST_P(DialEndsTest, DialingAgainDoesNotHoldUpAShutdown) {
   handlers.drain_timeout = 10 * kPatience;
   handlers.unreachable = [&](Conn& conn, const Error&) {
     told.add();
-    conn.server().dial(own_address());
+    conn.server().dial(own_address(), dial_how());
   };
   serve(handlers);
   const SilentPort silent;
-  server().dial(silent.address());
+  server().dial(dial_address(silent.port()), dial_how());
   server_->shutdown();
   EXPECT_FALSE(server_->wait());
   EXPECT_GE(told.value(), 1u);
+}
+
+// It meets some that wait for their loop, some that are being connected or shake hands, and some that are open.
+TEST_P(DialEndsTest, EachHasOneEndWhereverAShutdownMeetsIt) {
+  for (const std::size_t before : {0u, 1u, 30u, 60u}) {
+    SCOPED_TRACE(before);
+    std::map<std::uint64_t, std::string> lives;
+    const auto add = [&](const Conn& conn, const char* what) {
+      const std::lock_guard lock(mutex_);
+      if (conn.dialed()) lives[conn.id()] += what;
+    };
+    Counter opened;
+    Events handlers = this->handlers();
+    handlers.opened = [&](Conn& conn, Output&, Options&) {
+      add(conn, "opened ");
+      if (conn.dialed()) opened.add();
+      return Action::None;
+    };
+    handlers.closed = [&](Conn& conn, const Error& err) {
+      add(conn, err ? "failed " : "closed ");
+      return Action::None;
+    };
+    // With whatever error: the other side of it is in the same shutdown.
+    handlers.unreachable = [&](Conn& conn, const Error&) { add(conn, "unreachable "); };
+    serve(handlers);
+    std::set<std::uint64_t> dialed;
+    for (int i = 0; i != 100; ++i) dialed.insert(server().dial(own_address(), dial_how({.timeout = 0ns})).id());
+    EXPECT_TRUE(opened.wait_for(before));
+    server_->shutdown();
+    EXPECT_FALSE(server_->wait());
+    const Stats stats = server().stats();
+    server_.reset();
+    EXPECT_EQ(lives.size(), dialed.size());
+    std::map<std::string, std::uint64_t> ends;
+    for (const auto& [id, life] : lives) ++ends[life];
+    EXPECT_EQ(ends["opened closed "] + ends["unreachable "], dialed.size()) << testing::PrintToString(lives);
+    EXPECT_EQ(stats.dialed, ends["opened closed "]);
+    EXPECT_EQ(stats.unreachable, ends["unreachable "]);
+    EXPECT_EQ(stats.connections, 0u);
+  }
 }
 
 TEST_P(DialEndsTest, AnExceptionOfUnreachableShutsTheServerDown) {
@@ -188,7 +232,7 @@ TEST_P(DialEndsTest, AConnectionToItselfIsRefused) {
   serve();
   const ClosedPort closed;
   const std::string at = "127.0.0.1:" + std::to_string(closed.port());
-  server().dial("tcp://" + at, {.local = at});
+  server().dial(dial_address(closed.port()), dial_how({.local = at}));
   const Error err = unreachable();
   EXPECT_EQ(err.code(), std::errc::connection_refused) << err.message();
 }
@@ -200,10 +244,10 @@ TEST_P(DialEndsTest, ComesFromTheLocalAddress) {
     return Action::None;
   };
   serve();
-  const std::string to = "tcp://127.0.0.1:" + std::to_string(server_->addr().port());
-  server().dial(to, {.local = "127.0.0.2"});
+  const std::string to = dial_address(server_->addr().port());
+  server().dial(to, dial_how({.local = "127.0.0.2"}));
   EXPECT_TRUE(log_.wait_for("opened"));
-  server().dial(to, {.local = "127.0.0.2:0"});
+  server().dial(to, dial_how({.local = "127.0.0.2:0"}));
   EXPECT_TRUE(log_.wait_for("opened", 2));
 }
 

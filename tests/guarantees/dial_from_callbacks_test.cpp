@@ -20,7 +20,7 @@ class DialFromCallbacksTest : public ModeTest {
   void dial_from(const std::string& callback, const Server& server) {
     const std::lock_guard lock(mutex_);
     if (!done_.insert(callback).second) return;
-    EXPECT_GE(server.dial(dial_text(server.addrs().at(0)), callback).loop_index(), 0) << callback;
+    EXPECT_GE(server.dial(dial_address(server.addrs().at(0)), callback, dial_how()).loop_index(), 0) << callback;
   }
   auto function(const char* name) {
     return [this, name](Conn& conn, Output&) {
@@ -36,7 +36,7 @@ class DialFromCallbacksTest : public ModeTest {
   std::mutex mutex_;
   std::set<std::string> done_;
 };
-EVIO_INSTANTIATE(DialFromCallbacksTest, all_modes());
+EVIO_INSTANTIATE(DialFromCallbacksTest, with_tls(all_modes()));
 
 Events DialFromCallbacksTest::dialing() {
   Events handlers = events();
@@ -45,6 +45,7 @@ Events DialFromCallbacksTest::dialing() {
     return Action::None;
   };
   handlers.opened = [this](Conn& conn, Output&, Options& options) {
+    EXPECT_EQ(conn.tls() != nullptr, mode().is_tls());
     if (conn.dialed()) {
       log_.add(*conn.context<std::string>());
       return Action::Close;
@@ -111,18 +112,25 @@ void DialFromCallbacksTest::cause_all(const TestServer& server) {
   EXPECT_EQ(slow.receive(kMuch).size(), kMuch);
   slow.shutdown_write();
   EXPECT_EQ(slow.receive_all(), "");
-  Client leaving = server.connect();
-  ASSERT_TRUE(leaving.send_all("detach"));
-  EXPECT_EQ(leaving.receive_all(), "");
 }
 
 TEST_P(DialFromCallbacksTest, OpensEachOfThem) {
   TestServer server(dialing(), address());
   cause_all(server);
-  for (const std::string callback :
-       {"serving", "opened", "data", "closed", "detached", "congested", "drained", "ended"}) {
+  for (const std::string callback : {"serving", "opened", "data", "closed", "congested", "drained", "ended"})
     EXPECT_TRUE(log_.wait_for(callback)) << callback;
-  }
+}
+
+// Which no connection does that is encrypted.
+class DialFromDetachedTest : public DialFromCallbacksTest {};
+EVIO_INSTANTIATE(DialFromDetachedTest, all_modes());
+
+TEST_P(DialFromDetachedTest, OpensThatToo) {
+  TestServer server(dialing(), address());
+  Client leaving = server.connect();
+  ASSERT_TRUE(leaving.send_all("detach"));
+  EXPECT_EQ(leaving.receive_all(), "");
+  EXPECT_TRUE(log_.wait_for("detached"));
 }
 
 // Callbacks that are about no connection have no Conn::server().

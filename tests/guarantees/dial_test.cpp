@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-EVIO_INSTANTIATE(DialTest, all_modes());
+EVIO_INSTANTIATE(DialTest, with_tls(all_modes()));
 
 // The socket was watched by the attempt to connect, for writing, too.
 TEST_P(DialTest, OutputOfOpenedThatDoesNotFitLeavesWhereNothingIsReadMeanwhile) {
@@ -30,7 +30,7 @@ TEST_P(DialTest, OutputOfOpenedThatDoesNotFitLeavesWhereNothingIsReadMeanwhile) 
     return Action::None;
   };
   serve(handlers);
-  const Conn conn = server().dial(own_address());
+  const Conn conn = server().dial(own_address(), dial_how());
   EXPECT_TRUE(arrived.wait_for(much.size()));
   EXPECT_TRUE(conn.close());
   EXPECT_TRUE(log_.wait_for("closed"));
@@ -46,7 +46,7 @@ TEST_P(DialTest, IsOpenedAndLivesAsAnyConnection) {
     return Action::None;
   };
   serve();
-  const Conn conn = server().dial(own_address());
+  const Conn conn = server().dial(own_address(), dial_how());
   EXPECT_TRUE(conn.dialed());
   EXPECT_GE(conn.loop_index(), 0);
   EXPECT_LT(conn.loop_index(), loops());
@@ -71,7 +71,7 @@ TEST_P(DialTest, BothEndsHaveEachOthersAddress) {
     return inner(conn, out, options);
   };
   serve(handlers);
-  const Conn conn = server().dial(own_address());
+  const Conn conn = server().dial(own_address(), dial_how());
   ASSERT_TRUE(log_.wait_for("opened"));
   ASSERT_TRUE(known.wait());
   EXPECT_EQ(conn.local_addr(), accepted);
@@ -87,7 +87,7 @@ TEST_P(DialTest, WhatIsAskedBeforeItIsOpenedFollowsWhatOpenedAdds) {
   };
   Events handlers = this->handlers();
   handlers.serving = [](const Server& server) {
-    const Conn conn = server.dial(dial_text(server.addrs().at(0)));  // no loop runs as yet
+    const Conn conn = server.dial(dial_address(server.addrs().at(0)), dial_how());  // no loop runs as yet
     EXPECT_TRUE(conn.send("4"));
     EXPECT_TRUE(conn.post([](Conn&, Output& out) {
       out = "5";
@@ -110,7 +110,7 @@ TEST_P(DialTest, ItsOutputMayEndBeforeItIsOpened) {
   };
   Events handlers = this->handlers();
   handlers.serving = [](const Server& server) {
-    const Conn conn = server.dial(dial_text(server.addrs().at(0)));
+    const Conn conn = server.dial(dial_address(server.addrs().at(0)), dial_how());
     EXPECT_TRUE(conn.send("2"));
     EXPECT_TRUE(conn.close_write());
     EXPECT_FALSE(conn.send("x"));
@@ -129,7 +129,7 @@ TEST_P(DialTest, NorDoesWhatItsLoopAsksComeBeforeIt) {
   };
   serve();
   ASSERT_TRUE(server().post(0, [&, server = server()] {
-    const Conn conn = server.dial(own_address());
+    const Conn conn = server.dial(own_address(), dial_how());
     EXPECT_EQ(conn.loop_index(), 0);
     EXPECT_TRUE(conn.send("2"));
     EXPECT_TRUE(conn.post([](Conn&, Output& out) {
@@ -154,7 +154,7 @@ TEST_P(DialTest, ATimerThatIsDueEarlyRunsAfterOpened) {
   opened_ = [&](Conn&, Output&, Options&) { return Action::None; };
   Events handlers = this->handlers();
   handlers.serving = [&](const Server& server) {
-    const Conn conn = server.dial(dial_text(server.addrs().at(0)));
+    const Conn conn = server.dial(dial_address(server.addrs().at(0)), dial_how());
     conn.post_after(0ns, [this](Conn&, Output&) {
       log_.add("timer");
       return Action::Close;
@@ -173,7 +173,7 @@ TEST_P(DialTest, TheContextIsThereFromTheBeginning) {
     return Action::None;
   };
   serve();
-  server().dial(own_address(), std::string("mine"));
+  server().dial(own_address(), std::string("mine"), dial_how());
   EXPECT_EQ(heard(4), "mine");
 }
 
@@ -181,12 +181,12 @@ TEST_P(DialTest, StaysOnTheLoopOfTheCallbackOrGoesWhereItIsSent) {
   serve();
   const int last = loops() - 1;
   ASSERT_TRUE(server().post(last, [&, server = server()] {
-    EXPECT_EQ(server.dial(own_address()).loop_index(), last);
-    EXPECT_EQ(server.dial(own_address(), {.loop = 0}).loop_index(), 0);
+    EXPECT_EQ(server.dial(own_address(), dial_how()).loop_index(), last);
+    EXPECT_EQ(server.dial(own_address(), dial_how({.loop = 0})).loop_index(), 0);
     return Action::None;
   }));
   ASSERT_TRUE(log_.wait_for("opened", 2));
-  EXPECT_EQ(server().dial(own_address(), {.loop = last}).loop_index(), last);
+  EXPECT_EQ(server().dial(own_address(), dial_how({.loop = last})).loop_index(), last);
   ASSERT_TRUE(log_.wait_for("opened", 3));
 }
 
@@ -196,7 +196,7 @@ TEST_P(DialTest, CountsForTheBalancerFromTheCallOn) {
   std::vector<int> chosen;
   handlers.serving = [&](const Server& server) {
     for (int i = 0; i != server.num_loops(); ++i)
-      chosen.push_back(server.dial(dial_text(server.addrs().at(0))).loop_index());
+      chosen.push_back(server.dial(dial_address(server.addrs().at(0)), dial_how()).loop_index());
     return Action::None;
   };
   serve(handlers);
@@ -218,9 +218,10 @@ TEST_P(DialTest, IsCountedBeforeItIsTold) {
     log_.add("unreachable");
   };
   serve(handlers);
-  const Conn conn = server().dial(own_address());
+  const Conn conn = server().dial(own_address(), dial_how());
   ASSERT_TRUE(eventually([&] { return dialed == 1; }));
   EXPECT_TRUE(eventually([&] { return server().stats().connections == 2; }));
+  EXPECT_EQ(server().stats().handshakes, mode().is_tls() ? 2u : 0u);
   server().dial("unix://" + path("nobody"));
   ASSERT_TRUE(log_.wait_for("unreachable"));
   EXPECT_EQ(unreachable, 1u);
@@ -235,7 +236,7 @@ TEST_P(DialTest, ManyAtOnceAreAllOpened) {
     return Action::None;
   };
   serve();
-  for (int i = 0; i != 200; ++i) server().dial(own_address());
+  for (int i = 0; i != 200; ++i) server().dial(own_address(), dial_how());
   EXPECT_EQ(heard(200).size(), 200u);
   EXPECT_EQ(log_.count("unreachable"), 0u);
 }
@@ -243,7 +244,7 @@ TEST_P(DialTest, ManyAtOnceAreAllOpened) {
 TEST_P(DialTest, InServingItIsOpenedOnceTheLoopsRun) {
   Events handlers = this->handlers();
   handlers.serving = [&](const Server& server) {
-    server.dial(dial_text(server.addrs().at(0)));
+    server.dial(dial_address(server.addrs().at(0)), dial_how());
     EXPECT_EQ(log_.count("opened"), 0u);
     return Action::None;
   };
@@ -251,19 +252,20 @@ TEST_P(DialTest, InServingItIsOpenedOnceTheLoopsRun) {
   EXPECT_TRUE(log_.wait_for("opened"));
 }
 
-class RunTest : public ServerTest {};
+class RunTest : public ModeTest {};
+EVIO_INSTANTIATE(RunTest, with_tls(modes_of({1})));
 
-TEST_F(RunTest, DialsWithoutAListener) {
-  Events echoing;
+TEST_P(RunTest, DialsWithoutAListener) {
+  Events echoing = ModeTest::events();
   echoing.data = echo;
-  TestServer server(echoing, "tcp://127.0.0.1:0");
+  TestServer server(echoing, address());
   std::string heard;
   Events events;
   events.num_loops = 2;
   events.serving = [&](const Server& mine) {
     EXPECT_TRUE(mine.addrs().empty());
     EXPECT_EQ(mine.num_loops(), 2);
-    mine.dial(dial_text(server.addr()));
+    mine.dial(dial_address(server.addr()), dial_how());
     return Action::None;
   };
   events.opened = [](Conn&, Output& out, Options&) {
@@ -278,11 +280,11 @@ TEST_F(RunTest, DialsWithoutAListener) {
   EXPECT_EQ(heard, "hello");
 }
 
-TEST_F(RunTest, ReturnsWhenServingAsksForIt) {
+TEST_P(RunTest, ReturnsWhenServingAsksForIt) {
   Events events;
   std::atomic<bool> told{false};
   events.serving = [&](const Server& server) {
-    server.dial("tcp://127.0.0.1:1");
+    server.dial(dial_address(1), dial_how());
     return Action::Shutdown;
   };
   events.unreachable = [&](Conn&, const Error& err) { told = err.code() == std::errc::operation_canceled; };

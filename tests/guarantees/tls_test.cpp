@@ -26,8 +26,6 @@ class TlsTest : public DialTest {
     };
     return handlers;
   }
-  Dial dial() const { return {.tls = test_dial_context()}; }
-  std::string tls_address() const { return "tls://" + server_->addr().to_string(); }
   Error first_notice() {
     EXPECT_TRUE(log_.wait_for("handshake failed"));
     const std::lock_guard lock(mutex_);
@@ -100,9 +98,9 @@ TEST_P(TlsTest, WhatWasAgreedOnIsKnownFromOpenedToClosed) {
     return Action::None;
   };
   serve(handlers);
-  Dial how = dial();
+  Dial how = dial_how();
   how.server_name = "LocalHost";
-  const Conn conn = server().dial(tls_address(), how);
+  const Conn conn = server().dial(own_address(), how);
   EXPECT_TRUE(conn.send("hello"));
   EXPECT_EQ(heard(5), "hello");
   EXPECT_EQ(conn.tls(), nullptr);  // not in a callback
@@ -130,9 +128,9 @@ TEST_P(TlsTest, TheContextIsChosenByAddressAndName) {
   };
   server_ = std::make_unique<TestServer>(handlers, std::vector{address(), address()});
   const auto dial_to = [&](std::size_t i, std::string name) {
-    Dial how = dial();
+    Dial how = dial_how();
     how.server_name = std::move(name);
-    server().dial("tls://" + server_->addr(i).to_string(), how);
+    server().dial(dial_address(server_->addr(i)), how);
   };
   dial_to(0, "");  // an IP address is not asked for
   dial_to(1, "LOCALHOST");
@@ -258,24 +256,24 @@ TEST_P(TlsTest, AnExceptionOfTlsShutsTheServerDown) {
   Events handlers = tls_events();
   handlers.tls = [](int, std::string_view) -> TlsContext { throw std::runtime_error("no such file"); };
   serve(handlers);
-  server().dial(tls_address(), dial());
+  server().dial(own_address(), dial_how());
   server_->wait();
   EXPECT_EQ(server_->thrown_message(), "no such file");
 }
 
 TEST_P(TlsTest, ADialThatCannotVerifyIsUnreachable) {
   serve(tls_events());
-  Dial how = dial();
+  Dial how = dial_how();
   how.server_name = "example.org";
-  server().dial(tls_address(), how);
+  server().dial(own_address(), how);
   const Error wrong_name = next_unreachable();
   EXPECT_EQ(wrong_name.code(), std::errc::permission_denied) << wrong_name.message();
-  EXPECT_EQ(wrong_name.message().find("dial " + tls_address() + ": handshake: "), 0u) << wrong_name.message();
+  EXPECT_EQ(wrong_name.message().find("dial " + own_address() + ": handshake: "), 0u) << wrong_name.message();
 }
 
 TEST_P(TlsTest, ADialWithoutAContextIsUnreachable) {
   serve(tls_events());
-  server().dial(tls_address());
+  server().dial(own_address());
   EXPECT_EQ(next_unreachable().code(), std::errc::invalid_argument);
 }
 
@@ -288,69 +286,18 @@ TEST_P(TlsTest, ADialOfAPlainServerIsUnreachable) {
   };
   const TestServer other(plain, "tcp://127.0.0.1:0");
   serve(tls_events());
-  server().dial("tls://" + other.addr().to_string(), dial());
+  server().dial(dial_address(other.addr()), dial_how());
   EXPECT_EQ(next_unreachable().code(), std::errc::protocol_error);
   EXPECT_EQ(server().stats().handshakes_failed, 1u);
   EXPECT_EQ(server().stats().unreachable, 1u);
 }
 
-// A server that takes the connection and says nothing.
-TEST_P(TlsTest, ADialEndsWithinItsHandshake) {
-  Counter taken;
-  Events silent = events();
-  silent.opened = [&](Conn&, Output&, Options&) {
-    taken.add();
-    return Action::None;
-  };
-  const TestServer other(silent, "tcp://127.0.0.1:0");
-  const std::string there = "tls://" + other.addr().to_string();
-  serve(tls_events());
-  Dial how = dial();
-  how.timeout = std::chrono::milliseconds(50);
-  server().dial(there, how);
-  const Error late = next_unreachable();
-  EXPECT_EQ(late.code(), std::errc::timed_out);
-  EXPECT_NE(late.message().find("handshake"), std::string::npos) << late.message();
-  EXPECT_EQ(server().stats().handshakes_failed, 1u);
-  for (const bool aborts : {false, true}) {
-    const std::size_t before = taken.value();
-    const Conn conn = server().dial(there, dial());
-    ASSERT_TRUE(taken.wait_for(before + 1));
-    EXPECT_TRUE(conn.send("lost"));
-    EXPECT_TRUE(aborts ? conn.abort() : conn.close());
-    EXPECT_EQ(next_unreachable().code(), std::errc::operation_canceled);
-  }
-  const std::size_t before = taken.value();
-  server().dial(there, dial());
-  ASSERT_TRUE(taken.wait_for(before + 1));
-  server().shutdown();
-  EXPECT_EQ(next_unreachable().code(), std::errc::operation_canceled);
-}
-
-TEST_P(TlsTest, WhatIsAskedBeforeTheHandshakeFollowsWhatOpenedAdds) {
-  opened_ = [](Conn&, Output& out, Options&) {
-    out = "1 ";
-    return Action::None;
-  };
-  serve(tls_events());
-  const Conn conn = server().dial(tls_address(), 5, dial());
-  EXPECT_TRUE(conn.send("2 "));
-  EXPECT_TRUE(conn.post([](Conn&, Output& out) {
-    out = "3 ";
-    return Action::None;
-  }));
-  EXPECT_TRUE(conn.close_write());
-  EXPECT_FALSE(conn.send("lost"));
-  EXPECT_EQ(heard(6), "1 2 3 ");
-  EXPECT_TRUE(log_.wait_for("closed"));
-}
-
 TEST_P(TlsTest, ASessionIsResumed) {
   serve(tls_events());
-  Dial how = dial();
+  Dial how = dial_how();
   how.server_name = "localhost";
   for (std::size_t i = 1; i != 3; ++i) {
-    const Conn conn = server().dial(tls_address(), how);
+    const Conn conn = server().dial(own_address(), how);
     EXPECT_TRUE(conn.send("x"));  // its answer comes behind the tickets
     ASSERT_TRUE(heard_bytes_.wait_for(i));
     EXPECT_TRUE(conn.close());

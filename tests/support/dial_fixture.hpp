@@ -23,6 +23,7 @@ class DialTest : public ModeTest {
   Events handlers() {
     Events handlers = events();
     handlers.opened = [this](Conn& conn, Output& out, Options& options) {
+      EXPECT_EQ(conn.tls() != nullptr, mode().is_tls() && conn.remote_addr().network() == "tcp");
       if (!conn.dialed()) return Action::None;
       const Action action = opened_ ? opened_(conn, out, options) : Action::None;
       log_.add("opened");  // last: then a test may end
@@ -50,7 +51,7 @@ class DialTest : public ModeTest {
   void serve() { serve(handlers()); }
   void serve(Events handlers) { server_ = std::make_unique<TestServer>(std::move(handlers), address()); }
   const Server& server() const { return server_->handle(); }
-  std::string own_address() const { return dial_text(server_->addr()); }
+  std::string own_address() const { return dial_address(server_->addr()); }
   std::string heard(std::size_t n) {
     EXPECT_TRUE(heard_bytes_.wait_for(n));
     const std::lock_guard lock(mutex_);
@@ -61,7 +62,7 @@ class DialTest : public ModeTest {
     EXPECT_TRUE(log_.wait_for("unreachable"));
     const std::lock_guard lock(mutex_);
     EXPECT_EQ(errors_.size(), 1u);
-    return std::exchange(errors_, {}).front();
+    return errors_.empty() ? Error() : std::exchange(errors_, {}).front();
   }
   void TearDown() override {
     server_.reset();

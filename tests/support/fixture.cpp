@@ -71,6 +71,20 @@ std::string ModeTest::address() {
   return scheme + (mode().is_tcp() ? "127.0.0.1:0" : path("s" + std::to_string(addresses_++)));
 }
 
+std::string ModeTest::dial_address(const Addr& addr) {
+  const bool encrypted = mode().is_tls() && addr.network() == "tcp";
+  return (encrypted ? "tls" : addr.network()) + "://" + addr.to_string();
+}
+
+std::string ModeTest::dial_address(int port, const std::string& host) {
+  return (mode().is_tls() ? "tls://" : "tcp://") + host + ':' + std::to_string(port);
+}
+
+Dial ModeTest::dial_how(Dial how) {
+  if (mode().is_tls()) how.tls = test_dial_context();
+  return how;
+}
+
 int ModeTest::loops() { return mode().loops < 0 ? processors() : mode().loops; }
 
 int processors() {

@@ -53,6 +53,12 @@ class ModeTest : public ServerTest, public testing::WithParamInterface<Mode> {
   /// How many loops that makes here.
   static int loops();
 
+  /// The text that dials this address, and that port over TCP; in a mode of TLS over that.
+  static std::string dial_address(const Addr& addr);
+  static std::string dial_address(int port, const std::string& host = "127.0.0.1");
+  /// The same, and in a mode of TLS a context that trusts the tests' certificate.
+  static Dial dial_how(Dial how = {});
+
  private:
   int addresses_ = 0;
 };

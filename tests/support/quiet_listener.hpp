@@ -28,7 +28,8 @@ class QuietListener {
     EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&at), size), 0);
     EXPECT_EQ(::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
     EXPECT_EQ(::listen(fd_.get(), backlog), 0);
-    address_ = "tcp://127.0.0.1:" + std::to_string(ntohs(at.sin_port));
+    port_ = ntohs(at.sin_port);
+    address_ = "tcp://127.0.0.1:" + std::to_string(port_);
   }
   /// A unix path.
   QuietListener(const std::string& path, int backlog) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -45,7 +46,10 @@ class QuietListener {
   QuietListener& operator=(const QuietListener&) = delete;
 
   const std::string& address() const noexcept { return address_; }
-  UniqueFd accept() { return UniqueFd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
+  int port() const noexcept { return port_; }
+  /// Ends an accept() that waits, and every later one: they return nothing.
+  void shutdown() const noexcept { ::shutdown(fd_.get(), SHUT_RDWR); }
+  UniqueFd accept() const { return UniqueFd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
   /// Of a unix path: connects until the backlog is full (EAGAIN, connect(2)).
   void fill() {
     for (;;) {
@@ -58,6 +62,7 @@ class QuietListener {
  private:
   sockaddr_un un_{};
   UniqueFd fd_;
+  int port_ = 0;
   std::string address_;
   std::vector<UniqueFd> waiting_;
 };

@@ -7,9 +7,10 @@
 namespace evio::test {
 
 struct TlsWire::Ssl {};
-TlsWire::TlsWire(int fd) : fd_(fd) {}
+TlsWire::TlsWire(int fd, Side) : fd_(fd) {}
 TlsWire::~TlsWire() = default;
 std::unique_ptr<TlsWire> TlsWire::connect(int, bool) { return nullptr; }
+std::unique_ptr<TlsWire> TlsWire::accept(int, bool) { return nullptr; }
 ssize_t TlsWire::send(const char*, std::size_t) { return errno = ENOSYS, -1; }
 ssize_t TlsWire::recv(char*, std::size_t, bool) { return errno = ENOSYS, -1; }
 void TlsWire::end_output() {}

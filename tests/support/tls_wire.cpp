@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "tests/support/mode.hpp"
 #include "tests/support/timing.hpp"
 
 namespace evio::test {
@@ -22,9 +23,10 @@ SSL_CTX* client_context() {
 }  // namespace
 
 struct TlsWire::Ssl {
-  Ssl() : ssl(SSL_new(client_context())) {
+  explicit Ssl(Side side)
+      : ssl(SSL_new(side == Side::kClient ? client_context() : static_cast<SSL_CTX*>(test_tls_context().native()))) {
     SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    SSL_set_connect_state(ssl);
+    side == Side::kClient ? SSL_set_connect_state(ssl) : SSL_set_accept_state(ssl);
   }
   ~Ssl() { SSL_free(ssl); }
   Ssl(const Ssl&) = delete;
@@ -33,24 +35,33 @@ struct TlsWire::Ssl {
   SSL* const ssl;
 };
 
-TlsWire::TlsWire(int fd) : fd_(fd), ssl_(std::make_unique<Ssl>()) {}
+TlsWire::TlsWire(int fd, Side side) : fd_(fd), ssl_(std::make_unique<Ssl>(side)) {}
 TlsWire::~TlsWire() = default;
 
 std::unique_ptr<TlsWire> TlsWire::connect(int fd, bool may_fail) {
-  std::unique_ptr<TlsWire> wire(new TlsWire(fd));
+  std::unique_ptr<TlsWire> wire(new TlsWire(fd, Side::kClient));
+  return wire->shake_hands(may_fail) && wire->take_tickets(may_fail) ? std::move(wire) : nullptr;
+}
+
+std::unique_ptr<TlsWire> TlsWire::accept(int fd, bool may_fail) {
+  std::unique_ptr<TlsWire> wire(new TlsWire(fd, Side::kServer));
+  return wire->shake_hands(may_fail) ? std::move(wire) : nullptr;
+}
+
+bool TlsWire::shake_hands(bool may_fail) {
   for (;;) {
     ERR_clear_error();
-    const int result = SSL_do_handshake(wire->ssl_->ssl);
-    wire->flush();
-    if (result == 1) return wire->take_tickets(may_fail) ? std::move(wire) : nullptr;
-    if (wire->failure(result) != -1 || errno != EAGAIN) break;
-    if (wire->fill()) continue;
+    const int result = SSL_do_handshake(ssl_->ssl);
+    flush();
+    if (result == 1) return true;
+    if (failure(result) != -1 || errno != EAGAIN) break;
+    if (fill()) continue;
     if (errno != EAGAIN) break;
-    pollfd poll{fd, POLLIN, 0};
+    pollfd poll{fd_, POLLIN, 0};
     if (::poll(&poll, 1, static_cast<int>(kPatience.count())) != 1) break;
   }
   if (!may_fail) ADD_FAILURE() << "the TLS handshake fails";
-  return nullptr;
+  return false;
 }
 
 // They follow the handshake (RFC 8446, 4.6.1). A client that closes and has not read them resets the connection.

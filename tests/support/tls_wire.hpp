@@ -10,13 +10,15 @@
 
 namespace evio::test {
 
-/// The client's side of TLS over a connected socket, by OpenSSL in memory. Its calls answer as send(2) and recv(2) do
+/// One side of TLS over a connected socket, by OpenSSL in memory. Its calls answer as send(2) and recv(2) do
 /// with MSG_DONTWAIT: -1 and EAGAIN where they would block; 0 for the peer's close_notify; EPROTO where the stream ends
 /// without it. Certificates are not verified. Thread-safety: any thread.
 class TlsWire {
  public:
   /// Shakes hands, which may block. Null when that fails; the test then has failed, unless it `may_fail`.
   static std::unique_ptr<TlsWire> connect(int fd, bool may_fail = false);
+  /// The same as the listener's side, with test_tls_context().
+  static std::unique_ptr<TlsWire> accept(int fd, bool may_fail = false);
   ~TlsWire();
   TlsWire(const TlsWire&) = delete;
   TlsWire& operator=(const TlsWire&) = delete;
@@ -33,8 +35,10 @@ class TlsWire {
 
  private:
   struct Ssl;
-  explicit TlsWire(int fd);
+  enum class Side : bool { kClient, kServer };
+  TlsWire(int fd, Side side);
 
+  bool shake_hands(bool may_fail);
   bool take_tickets(bool may_fail);
   bool fill();
   bool flush_locked();
