@@ -10,6 +10,7 @@
 #include "tests/support/datagram_peer.hpp"
 #include "tests/support/dial_fixture.hpp"
 #include "tests/support/quiet_listener.hpp"
+#include "tests/support/tls_peer.hpp"
 
 namespace evio::test {
 namespace {
@@ -20,7 +21,8 @@ class DialFailureTest : public DialTest {
  protected:
   void serve() {
     Events handlers = DialTest::handlers();
-    handlers.opened = [this](Conn&, Output&, Options&) {
+    handlers.opened = [this](Conn& conn, Output&, Options&) {
+      EXPECT_EQ(conn.tls() != nullptr, mode().is_tls());
       log_.add("opened");
       ended_.add();
       return Action::None;
@@ -61,6 +63,69 @@ class DialFailureTest : public DialTest {
   std::size_t dials_ = 0;
 };
 EVIO_INSTANTIATE(DialFailureTest, modes_of(Network::kTcp));
+
+class TlsDialFailureTest : public DialFailureTest {
+ protected:
+  void SetUp() override {
+    DialFailureTest::SetUp();
+    peer_ = std::make_unique<TlsPeer>([](int fd) {
+      const Spared own;
+      serve_tls(fd);
+    });
+  }
+  void TearDown() override {
+    server_.reset();  // the peer waits for the end of what it has dialed
+    peer_.reset();
+    DialFailureTest::TearDown();
+  }
+  std::string there() const { return dial_address(peer_->port()); }
+
+  std::unique_ptr<TlsPeer> peer_;
+};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(TlsDialFailureTest);  // without evio::tls
+EVIO_INSTANTIATE(TlsDialFailureTest, with_tls({}));
+
+TEST_P(TlsDialFailureTest, OfAnyCallIsToldOnceAndLeavesNothing) {
+  serve();
+  int made = 0;
+  for (const auto& [call, err] : std::vector<std::pair<Call, int>>{{Call::kSocket, EMFILE},
+                                                                   {Call::kConnect, EADDRNOTAVAIL},
+                                                                   {Call::kEpollCtl, ENOSPC},
+                                                                   {Call::kGetsockopt, ENOBUFS},
+                                                                   {Call::kSetsockopt, ENOMEM},
+                                                                   {Call::kGetsockname, ENOBUFS},
+                                                                   {Call::kRead, ECONNRESET},
+                                                                   {Call::kRead, EINTR},
+                                                                   {Call::kRead, EAGAIN},
+                                                                   {Call::kSend, EPIPE},
+                                                                   {Call::kSend, EINTR},
+                                                                   {Call::kSend, EAGAIN}})
+    made += fail_each(call, err, there(), dial_how({.timeout = 0ns}));
+  EXPECT_GE(made, 12) << "otherwise nothing was tried";
+  const std::size_t opened = log_.count("opened");
+  server().dial(there(), dial_how());
+  EXPECT_TRUE(log_.wait_for("opened", opened + 1));
+}
+
+TEST_P(TlsDialFailureTest, NamesTheCall) {
+  DialTest::serve();
+  struct Case {
+    Call call;
+    int err;
+    std::string words;
+  };
+  std::size_t n = 0;
+  for (const Case& at : {Case{Call::kSocket, ENOBUFS, "socket: No buffer space available"},
+                         Case{Call::kConnect, EADDRNOTAVAIL, "connect: Cannot assign requested address"},
+                         Case{Call::kSend, ENOBUFS, "handshake: No buffer space available"},
+                         Case{Call::kRead, ETIMEDOUT, "handshake: Connection timed out"}}) {
+    const Injection injection(
+        [&](Invocation& made) { return made.call == at.call && (made.fd < 0 || is_socket(made.fd)) ? at.err : 0; });
+    server().dial(there(), dial_how());
+    ASSERT_TRUE(log_.wait_for("unreachable", ++n));
+    EXPECT_EQ(unreachable().message(), "dial " + there() + ": " + at.words);
+  }
+}
 
 TEST_P(DialFailureTest, OfAnyCallIsToldOnceAndLeavesNothing) {
   serve();

@@ -91,14 +91,19 @@ class DialNamesTest : public DialTest {
     const std::lock_guard lock(names_mutex);
     names_[name] = std::move(what);
   }
-  std::string at_port(const std::string& name) { return "tcp://" + name + ":" + std::to_string(port_); }
+  std::string at_port(const std::string& name) { return dial_address(port_, name); }
+  // The certificate is not for these names.
+  static Dial how(Dial with = {}) {
+    with.server_name = "localhost";
+    return dial_how(std::move(with));
+  }
 
   // An echo server at one port of 127.0.0.1, for a name to lead to.
   void serve_with_target() {
     serve();
-    Events echoing;
+    Events echoing = events();
     echoing.data = echo;
-    target_ = std::make_unique<TestServer>(echoing, "tcp://127.0.0.1:0");
+    target_ = std::make_unique<TestServer>(echoing, mode().is_tls() ? address() : "tcp://127.0.0.1:0");
     port_ = target_->addr().port();
   }
 
@@ -106,27 +111,33 @@ class DialNamesTest : public DialTest {
   std::unique_ptr<TestServer> target_;
   int port_ = 0;
 };
-EVIO_INSTANTIATE(DialNamesTest, all_modes());
+EVIO_INSTANTIATE(DialNamesTest, with_tls(all_modes()));
 
 TEST_P(DialNamesTest, ANameIsLookedUp) {
   serve_with_target();
   add("good.test", {.addresses = {"127.0.0.1"}});
-  const Conn conn = server().dial(at_port("good.test"));
+  const Conn conn = server().dial(at_port("good.test"), how());
   ASSERT_TRUE(log_.wait_for("opened"));
   EXPECT_EQ(conn.remote_addr(), target_->addr());
+  add("localhost", {.addresses = {"127.0.0.1"}});  // which the certificate is for
+  server().dial(dial_address(port_, "localhost"), dial_how());
+  ASSERT_TRUE(log_.wait_for("opened", 2));
+  server().dial(at_port("good.test"), dial_how());
+  ASSERT_TRUE(log_.wait_for(mode().is_tls() ? "unreachable" : "opened", mode().is_tls() ? 1 : 3));
+  EXPECT_EQ(look_ups, 3);
 }
 
 TEST_P(DialNamesTest, AnUnknownNameIsUnreachable) {
   serve_with_target();
   add("bad.test", {.addresses = {}, .error = EAI_NONAME, .gate = {}});
-  server().dial(at_port("bad.test"));
+  server().dial(at_port("bad.test"), how());
   const Error err = unreachable();
   EXPECT_EQ(err.message(), "dial " + at_port("bad.test") + ": resolve: Name or service not known");
 }
 
 TEST_P(DialNamesTest, ANumericAddressIsNotLookedUp) {
   serve_with_target();
-  server().dial("tcp://127.0.0.1:" + std::to_string(port_));
+  server().dial(dial_address(port_), how());
   ASSERT_TRUE(log_.wait_for("opened"));
   EXPECT_EQ(look_ups, 0);
 }
@@ -135,7 +146,7 @@ TEST_P(DialNamesTest, ANumericAddressIsNotLookedUp) {
 TEST_P(DialNamesTest, TheNextAddressIsTriedWhenOneHasFailed) {
   serve_with_target();
   add("two.test", {.addresses = {"127.0.0.2", "127.0.0.1"}});
-  const Conn conn = server().dial(at_port("two.test"));
+  const Conn conn = server().dial(at_port("two.test"), how());
   ASSERT_TRUE(log_.wait_for("opened"));
   EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.1");
 }
@@ -144,13 +155,17 @@ TEST_P(DialNamesTest, TheNextAddressIsTriedWhenOneHasFailed) {
 TEST_P(DialNamesTest, AllOfThemFailingIsToldOnceWithTheLastError) {
   serve_with_target();
   add("none.test", {.addresses = {"127.0.0.2", "127.0.0.3", "127.0.0.4"}});
-  const Conn conn = server().dial(at_port("none.test"));
+  const Conn conn = server().dial(at_port("none.test"), how());
   const Error err = unreachable();
   EXPECT_EQ(err.code(), std::errc::connection_refused);
   EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.4");
 }
 
-TEST_P(DialNamesTest, TheNextAddressIsTriedWhenOneDoesNotAnswer) {
+// The listener's socket is given to the server, which is not for TLS.
+class DialSlowNamesTest : public DialNamesTest {};
+EVIO_INSTANTIATE(DialSlowNamesTest, all_modes());
+
+TEST_P(DialSlowNamesTest, TheNextAddressIsTriedWhenOneDoesNotAnswer) {
   serve();
   std::optional<SilentPort> silent;  // of 127.0.0.1; another server has that port of 127.0.0.2
   UniqueFd listener;
@@ -162,7 +177,7 @@ TEST_P(DialNamesTest, TheNextAddressIsTriedWhenOneDoesNotAnswer) {
   TestServer target(echoing, "fd://" + std::to_string(listener.release()));
   add("slow.test", {.addresses = {"127.0.0.1", "127.0.0.2"}});
   const auto began = std::chrono::steady_clock::now();
-  const Conn conn = server().dial("tcp://slow.test:" + std::to_string(silent->port()));
+  const Conn conn = server().dial(dial_address(silent->port(), "slow.test"));
   ASSERT_TRUE(log_.wait_for("opened"));
   EXPECT_GE(std::chrono::steady_clock::now() - began, 250ms);
   EXPECT_EQ(conn.remote_addr(), target.addr());
@@ -175,9 +190,9 @@ TEST_P(DialNamesTest, AHangingLookUpHoldsUpNoOtherAndNoShutdown) {
   for (int i = 0; i != 5; ++i) add("hang" + std::to_string(i) + ".test", {.addresses = {"127.0.0.1"}, .gate = gate});
   add("good.test", {.addresses = {"127.0.0.1"}});
   for (int i = 0; i != 5; ++i) {
-    for (int n = 0; n != 20; ++n) server().dial(at_port("hang" + std::to_string(i) + ".test"), {.timeout = 0ns});
+    for (int n = 0; n != 20; ++n) server().dial(at_port("hang" + std::to_string(i) + ".test"), how({.timeout = 0ns}));
   }
-  server().dial(at_port("good.test"));
+  server().dial(at_port("good.test"), how());
   ASSERT_TRUE(log_.wait_for("opened"));
   EXPECT_LE(look_ups, 6) << "those that ask for one name share a look-up";
   server_->shutdown();
@@ -232,11 +247,11 @@ TEST_P(DialNamesTest, AHangingLookUpEndsAtItsTimeoutOrWhenItIsClosed) {
   const auto gate = std::make_shared<Gate>();
   const OpensAtEnd opens(*gate);
   add("hang.test", {.addresses = {"127.0.0.1"}, .gate = gate});
-  server().dial(at_port("hang.test"), {.timeout = 20ms});
+  server().dial(at_port("hang.test"), how({.timeout = 20ms}));
   const Error err = unreachable();
   EXPECT_EQ(err.code(), std::errc::timed_out);
   EXPECT_EQ(err.message(), "dial " + at_port("hang.test") + ": resolve: Connection timed out");
-  EXPECT_TRUE(server().dial(at_port("hang.test")).close());
+  EXPECT_TRUE(server().dial(at_port("hang.test"), how()).close());
   ASSERT_TRUE(log_.wait_for("unreachable", 2));
   EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
 }
@@ -276,7 +291,7 @@ TEST_P(DialNamesTest, AHangingLookUpEndsWhenItIsAborted) {
   const auto gate = std::make_shared<Gate>();
   const OpensAtEnd opens(*gate);
   add("hang.test", {.addresses = {"127.0.0.1"}, .gate = gate});
-  EXPECT_TRUE(server().dial("tcp://hang.test:1").abort());
+  EXPECT_TRUE(server().dial(dial_address(1, "hang.test"), how()).abort());
   EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
 }
 
@@ -285,7 +300,7 @@ TEST_P(DialNamesTest, ALookUpMayOutliveTheServer) {
   serve_with_target();
   const auto gate = std::make_shared<Gate>();
   add("hang.test", {.addresses = {"127.0.0.1"}, .gate = gate});
-  server().dial(at_port("hang.test"));
+  server().dial(at_port("hang.test"), how());
   EXPECT_TRUE(eventually([] { return look_ups == 1; }));
   server_->shutdown();
   EXPECT_FALSE(server_->wait());

@@ -10,6 +10,7 @@
 #include "tests/support/datagram_peer.hpp"
 #include "tests/support/dial_fixture.hpp"
 #include "tests/support/quiet_listener.hpp"
+#include "tests/support/tls_peer.hpp"
 
 namespace evio::test {
 namespace {
@@ -32,20 +33,28 @@ class DialStagesTest : public DialTest {
     };
     DialTest::serve(handlers);
   }
-  /// Dials on loop 0, and calls `what` after the first of these calls that the dial makes. False if it makes none.
-  bool dial_and_interrupt(const std::string& address, Call call, const std::function<void(const Conn&)>& what) {
+  /// A call that a dial makes: the first of its kind, or one of those that follow.
+  struct Stage {
+    Call call;
+    int before = 0;
+    std::string name() const { return std::string(name_of(call)) + ", " + std::to_string(before) + " before it"; }
+  };
+
+  /// Dials on loop 0, and calls `what` after that call. False if the dial makes fewer.
+  bool dial_and_interrupt(const std::string& address, Stage stage, const std::function<void(const Conn&)>& what) {
     std::atomic<bool> dialing{false};
+    std::atomic<int> left{stage.before};
     std::atomic<bool> done{false};
     Conn conn;
     const Injection injection([](Invocation&) { return 0; },
                               [&](const Invocation& made, long) {
-                                if (made.call == call && dialing.exchange(false)) {
+                                if (made.call == stage.call && dialing && left-- == 0) {
                                   what(conn);
                                   done = true;
                                 }
                               });
     EXPECT_TRUE(server().post(0, [&, server = server()] {
-      conn = server.dial(address);
+      conn = server.dial(address, dial_how());
       dialing = true;
       return Action::None;
     }));
@@ -56,14 +65,35 @@ class DialStagesTest : public DialTest {
     EXPECT_EQ(log_.count("opened"), log_.count("closed"));
     return done;
   }
-  std::vector<std::string> addresses() { return {tcp_->address(), unix_->address(), udp_->address()}; }
+  std::vector<std::string> addresses() const {
+    if (mode().is_tls()) return {dial_address(tls_->port())};
+    return {tcp_->address(), unix_->address(), udp_->address()};
+  }
+  static std::vector<Stage> stages() {
+    std::vector<Stage> all;
+    for (const Call call : {Call::kSocket, Call::kConnect, Call::kGetsockname, Call::kGetsockopt, Call::kEpollCtl})
+      all.push_back({call});
+    if (!mode().is_tls()) return all;
+    // Of a handshake: its hello and its last message are sent, the answer is read in one or more.
+    for (const Call call : {Call::kSend, Call::kRead, Call::kEpollCtl, Call::kEpollWait}) {
+      for (int before = 0; before != 4; ++before) all.push_back({call, before});
+    }
+    return all;
+  }
   void SetUp() override {
     DialTest::SetUp();
     tcp_ = std::make_unique<QuietListener>();
     unix_ = std::make_unique<QuietListener>(path("quiet"), 4096);
     udp_ = std::make_unique<DatagramPeer>();
+    if (!mode().is_tls()) return;
+    tls_ = std::make_unique<TlsPeer>([](int fd) {
+      const Spared own;
+      serve_tls(fd);
+    });
   }
   void TearDown() override {
+    server_.reset();  // the peer waits for the end of what it has dialed
+    tls_.reset();
     tcp_.reset();
     unix_.reset();
     udp_.reset();
@@ -75,19 +105,18 @@ class DialStagesTest : public DialTest {
   std::unique_ptr<QuietListener> tcp_;
   std::unique_ptr<QuietListener> unix_;
   std::unique_ptr<DatagramPeer> udp_;
+  std::unique_ptr<TlsPeer> tls_;
 };
-EVIO_INSTANTIATE(DialStagesTest, modes_of(Network::kTcp));
-
-constexpr Call kStages[] = {Call::kSocket, Call::kConnect, Call::kGetsockname, Call::kGetsockopt, Call::kEpollCtl};
+EVIO_INSTANTIATE(DialStagesTest, with_tls(modes_of(Network::kTcp)));
 
 TEST_P(DialStagesTest, ACloseOrAnAbortHasOneEnd) {
   serve();
   int interrupted = 0;
   for (const std::string& address : addresses()) {
-    for (const Call call : kStages) {
-      SCOPED_TRACE(address + " " + name_of(call));
-      interrupted += dial_and_interrupt(address, call, [](const Conn& conn) { conn.close(); }) ? 1 : 0;
-      interrupted += dial_and_interrupt(address, call, [](const Conn& conn) { conn.abort(); }) ? 1 : 0;
+    for (const Stage& stage : stages()) {
+      SCOPED_TRACE(address + " " + stage.name());
+      interrupted += dial_and_interrupt(address, stage, [](const Conn& conn) { conn.close(); }) ? 1 : 0;
+      interrupted += dial_and_interrupt(address, stage, [](const Conn& conn) { conn.abort(); }) ? 1 : 0;
     }
   }
   EXPECT_GE(interrupted, 18);
@@ -95,10 +124,10 @@ TEST_P(DialStagesTest, ACloseOrAnAbortHasOneEnd) {
 
 TEST_P(DialStagesTest, AShutdownHasOneEnd) {
   for (const std::string& address : addresses()) {
-    for (const Call call : kStages) {
-      SCOPED_TRACE(address + " " + name_of(call));
+    for (const Stage& stage : stages()) {
+      SCOPED_TRACE(address + " " + stage.name());
       serve();
-      dial_and_interrupt(address, call, [](const Conn& conn) { conn.server().shutdown(); });
+      dial_and_interrupt(address, stage, [](const Conn& conn) { conn.server().shutdown(); });
       server_.reset();
     }
   }
@@ -110,7 +139,7 @@ TEST_P(DialStagesTest, EachActionOfOpened) {
       in_opened_ = action;
       serve();
       const std::size_t n = log_.count("closed");
-      server().dial(address);
+      server().dial(address, dial_how());
       EXPECT_TRUE(log_.wait_for("closed", n + 1));
       server_.reset();
     }
