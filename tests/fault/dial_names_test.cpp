@@ -46,6 +46,7 @@ int __wrap_getaddrinfo(const char* host, const char* port, const addrinfo* hints
   if (!find_name(host, name)) return __real_getaddrinfo(host, port, hints, found);
   if ((hints->ai_flags & AI_NUMERICHOST) != 0) return EAI_NONAME;
   ++look_ups;
+  EXPECT_EQ(hints->ai_flags & AI_ADDRCONFIG, 0);
   if (name.gate != nullptr && !name.gate->wait()) return EAI_AGAIN;
   if (name.error != 0) return name.error;
   for (addrinfo** next = found; const std::string& address : name.addresses) {
@@ -208,11 +209,11 @@ TEST_P(DialNamesTest, ManyHangingLookUpsHoldUpNoOther) {
   const OpensAtEnd opens(*gate);
   const auto hang = [&](const std::string& name) {
     add(name, {.addresses = {"127.0.0.1"}, .gate = gate});
-    return server().dial(at_port(name), {.timeout = 0ns});
+    return server().dial(at_port(name), how({.timeout = 0ns}));
   };
   add("good.test", {.addresses = {"127.0.0.1"}});
   for (int i = 1; i != kMost; ++i) hang("hang" + std::to_string(i) + ".test");
-  server().dial(at_port("good.test"));
+  server().dial(at_port("good.test"), how());
   ASSERT_TRUE(log_.wait_for("opened"));
   hang("last.test");
   EXPECT_TRUE(eventually([] { return look_ups == kMost + 1; }));
@@ -220,7 +221,7 @@ TEST_P(DialNamesTest, ManyHangingLookUpsHoldUpNoOther) {
   EXPECT_EQ(unreachable().code(), std::errc::operation_canceled);
   gate->open();
   ASSERT_TRUE(log_.wait_for("opened", kMost + 1));
-  server().dial(at_port("good.test"));
+  server().dial(at_port("good.test"), how());
   ASSERT_TRUE(log_.wait_for("opened", kMost + 2));
   EXPECT_EQ(look_ups, kMost + 2);
 }
@@ -230,13 +231,13 @@ TEST_P(DialNamesTest, ANameIsLookedUpAnewOnceNobodyWaitsForALookUpThatHangs) {
   const auto gate = std::make_shared<Gate>();
   const OpensAtEnd opens(*gate);
   add("lame.test", {.addresses = {"127.0.0.1"}, .gate = gate});
-  const Conn closed = server().dial(at_port("lame.test"), {.timeout = 0ns});
-  server().dial(at_port("lame.test"), {.timeout = 20ms});
+  const Conn closed = server().dial(at_port("lame.test"), how({.timeout = 0ns}));
+  server().dial(at_port("lame.test"), how({.timeout = 20ms}));
   EXPECT_EQ(unreachable().code(), std::errc::timed_out);
   EXPECT_TRUE(closed.close());
   ASSERT_TRUE(log_.wait_for("unreachable", 2));
   add("lame.test", {.addresses = {"127.0.0.1"}});
-  server().dial(at_port("lame.test"));
+  server().dial(at_port("lame.test"), how());
   ASSERT_TRUE(log_.wait_for("opened"));
   EXPECT_EQ(look_ups, 2);
   gate->open();

@@ -132,6 +132,27 @@ TEST_P(AdoptTest, WhatIsNoneIsClosed) {
   EXPECT_FALSE(is_open(pair.theirs));
 }
 
+TEST_P(AdoptTest, DuringAShutdownItIsClosed) {
+  const Pair pair;
+  Events handlers = events();
+  Counter opened;
+  handlers.opened = [&](Conn&, Output&, Options&) {
+    opened.add();
+    return Action::None;
+  };
+  handlers.closed = [&](Conn& conn, const Error&) {
+    EXPECT_EQ(conn.server().adopt(DetachedConn(pair.theirs)).id(), 0u);
+    EXPECT_FALSE(is_open(pair.theirs));
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  const Client client = server.connect();
+  ASSERT_TRUE(opened.wait_for(1));
+  server.shutdown();
+  EXPECT_FALSE(server.wait());
+  EXPECT_EQ(opened.value(), 1u);
+}
+
 TEST_P(AdoptTest, CloseAndAbortBeforeItIsOpened) {
   EventLog log;
   Events handlers = events();

@@ -224,6 +224,8 @@ TEST_P(LingerEndsTest, WhoAcknowledgesNothingIsResetSilently) {
   EXPECT_EQ(::poll(&gone, 1, static_cast<int>(kPatience.count())), 1);
   client.receive_all();
   EXPECT_EQ(client.error(), std::errc::connection_reset);
+  EXPECT_EQ(server.handle().stats().aborted, 1u);
+  EXPECT_EQ(server.handle().stats().closed, 1u);
 }
 
 }  // namespace

@@ -32,6 +32,16 @@ TEST_P(DialEndsTest, NamesTheCallAndTheAddress) {
   EXPECT_EQ(log_.all(), (EventLog::List{"unreachable", "unreachable"}));
 }
 
+TEST_P(DialEndsTest, NobodyIsToldWithinTheCall) {
+  serve();
+  ASSERT_TRUE(server().post(0, [&] {
+    server().dial("no address");
+    EXPECT_EQ(log_.count("unreachable"), 0u);
+    return Action::None;
+  }));
+  EXPECT_TRUE(log_.wait_for("unreachable"));
+}
+
 TEST_P(DialEndsTest, WhatCannotBeUsedIsAnInvalidArgument) {
   serve();
   struct Case {

@@ -1,9 +1,11 @@
 // Guarantee 24, ?proxy=: the header that a proxy puts before a connection says who the peer is, or there is none.
 #include <arpa/inet.h>
 
+#include <chrono>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
@@ -163,9 +165,12 @@ TEST_P(ProxyHeaderTest, TricklingDoesNotExtendItsTime) {
   TestServer server(events, proxied());
   Client client = server.connect();
   const std::string header = v2_header('\x21', '\x11', kV4Addresses + "\x04\x0f\x00"s + std::string(3840, 'x'));
-  for (const char byte : std::string_view(header).substr(0, header.size() - 1)) {
-    if (log_.count("handshake failed") != 0 || !client.send_all({&byte, 1})) break;
+  std::size_t sent = 0;
+  while (sent != header.size() - 1 && log_.count("handshake failed") == 0 && client.send_all({&header[sent], 1})) {
+    ++sent;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // each comes in time; all of them do not
   }
+  EXPECT_LT(sent, header.size() - 1);
   ASSERT_TRUE(log_.wait_for("handshake failed"));
   EXPECT_EQ(last_notice().code(), std::errc::timed_out);
   client.receive_all();
@@ -204,6 +209,20 @@ TEST_P(ProxyHeaderTest, OneThatWaitsTakesAPlaceAndEndsWithTheServer) {
   EXPECT_EQ(last.receive_all(), "");
   EXPECT_EQ(server.handle().stats().connections, 0u);
   EXPECT_EQ(log_.count("opened"), 1u);
+  EXPECT_EQ(log_.count("closed"), 1u);
+}
+
+TEST_P(ProxyHeaderTest, ADrainWaitsForOneThatWaits) {
+  TestServer server(handlers(), proxied());
+  Client client = server.connect();
+  ASSERT_TRUE(client.send_all("PROXY "));
+  EXPECT_TRUE(eventually([&] { return server.handle().stats().connections == 1; }));
+  server.handle().drain(std::chrono::hours(1));
+  EXPECT_TRUE(client.is_quiet());
+  ASSERT_TRUE(client.send_all("UNKNOWN\r\n"));
+  EXPECT_TRUE(client.has_input());
+  client.close();
+  EXPECT_FALSE(server.wait());
   EXPECT_EQ(log_.count("closed"), 1u);
 }
 

@@ -164,6 +164,22 @@ TEST_P(StatsTest, OfNoSuchLoopAreZero) {
   EXPECT_EQ(Server().stats().turns, 0u);
 }
 
+TEST_P(StatsTest, CountTheTimersThatRan) {
+  start(events());
+  Counter ran;
+  const Server& server = server_->handle();
+  for (int i = 0; i != 5; ++i) {
+    server.post_after(loops() - 1, std::chrono::nanoseconds(0), [&] {
+      ran.add();
+      return Action::None;
+    });
+    EXPECT_TRUE(server.post_after(loops() - 1, std::chrono::hours(1), [] { return Action::None; }).cancel());
+  }
+  ASSERT_TRUE(ran.wait_for(5));
+  EXPECT_EQ(stats(loops() - 1).timers, 5u);
+  EXPECT_EQ(stats().timers, 5u);
+}
+
 TEST_P(StatsTest, TellWhatWasAbortedTimedOutAndRefused) {
   Events handlers = events();
   handlers.opened = [&](Conn& conn, Output&, Options& opts) {

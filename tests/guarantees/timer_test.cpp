@@ -53,6 +53,10 @@ class Schedule {
     for (std::size_t i = 1; i < order_.size(); ++i)
       EXPECT_LE(earliest_[order_[i - 1]], latest_[order_[i]]) << order_[i - 1] << " ran before " << order_[i];
   }
+  void expect_none_early() const {
+    const std::lock_guard lock(mutex_);
+    EXPECT_EQ(early_, 0);
+  }
   const std::vector<std::size_t>& order() const { return order_; }
 
  private:
@@ -231,7 +235,10 @@ TEST_P(TimerTest, OfOtherThreadsAreNeverEarlyEither) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  for (const Schedule& schedule : schedules) ASSERT_TRUE(schedule.wait_for_all());
+  for (const Schedule& schedule : schedules) {
+    ASSERT_TRUE(schedule.wait_for_all());
+    schedule.expect_none_early();
+  }
 }
 
 // All are there before the loop looks: their order is that of their times, whoever armed them.

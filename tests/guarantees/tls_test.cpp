@@ -1,13 +1,16 @@
 // Guarantee 28: TLS connections, as a server sees them and dials them. That the other guarantees hold for them is shown
 // by the modes of their tests; what OpenSSL does by unit/tls.
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
 
 #include "evio/tls.hpp"
+#include "tests/support/certificates.hpp"
 #include "tests/support/dial_fixture.hpp"
 #include "tests/support/tls_wire.hpp"
 
@@ -181,7 +184,6 @@ TEST_P(TlsTest, AHelloThatDoesNotEndIsRefused) {
 TEST_P(TlsTest, APeerThatSaysNothingIsResetInTime) {
   Events handlers = tls_events();
   handlers.handshake_timeout = std::chrono::milliseconds(50);
-  handlers.max_connections = 1;  // it takes a place
   serve(handlers);
   Client::speak_tls(false);
   Client client(server_->addr());
@@ -192,6 +194,71 @@ TEST_P(TlsTest, APeerThatSaysNothingIsResetInTime) {
   Client next(server_->addr());
   ASSERT_TRUE(next.send_all("x"));
   EXPECT_EQ(next.receive(1), "x");
+}
+
+TEST_P(TlsTest, AHandshakeTakesAPlace) {
+  Events handlers = tls_events();
+  handlers.max_connections = 1;
+  handlers.handshake_timeout = std::chrono::nanoseconds(0);
+  serve(handlers);
+  Client::speak_tls(false);
+  Client silent(server_->addr());
+  EXPECT_TRUE(eventually([&] { return server().stats().connections == 1; }));
+  Client next(server_->addr());
+  ASSERT_TRUE(next.send_all("GET / HTTP/1.1\r\n\r\n"));
+  EXPECT_TRUE(next.is_quiet());
+  silent.close();
+  EXPECT_EQ(next.receive_all().size(), 7u);  // an alert
+}
+
+TEST_P(TlsTest, TheFamilyCanBeNamed) {
+  server_ =
+      std::make_unique<TestServer>(tls_events(), std::vector<std::string>{"tls4://127.0.0.1:0", "tls6://[::1]:0"});
+  for (const std::size_t i : {0u, 1u}) {
+    Dial how = dial_how();
+    how.server_name = "localhost";
+    const std::string scheme = i == 0 ? "tls4://" : "tls6://";
+    const Conn conn = server().dial(scheme + server_->addr(i).to_string(), how);
+    EXPECT_TRUE(conn.send("x"));
+    EXPECT_EQ(heard(i + 1), std::string(i + 1, 'x'));
+    server().dial((i == 0 ? "tcp4://" : "tcp6://") + server_->addr(i).to_string()).close();
+  }
+}
+
+// TLS 1.2 has no half that goes on (RFC 5246, 7.2.1). What is pending is sent all the same.
+TEST_P(TlsTest, ThePeersCloseNotifyEndsAHalfOpenConnectionOfTls12) {
+  const std::string much = pattern(8'000'000);
+  const PemFolder folder;
+  const Certificate own({.common_name = "localhost"});
+  Error err;
+  const TlsContext old = TlsContext::load(
+      {.certificate = folder.write("own.pem", own.certificate_pem()), .key = folder.write("own.key", own.key_pem())},
+      err);
+  ASSERT_FALSE(err) << err.message();
+  SSL_CTX_set_max_proto_version(static_cast<SSL_CTX*>(old.native()), TLS1_2_VERSION);
+  Events handlers = tls_events();
+  handlers.tls = [&](int, std::string_view) { return old; };
+  handlers.opened = [](Conn&, Output&, Options& options) {
+    options.half_open = true;
+    options.read_while_pending = true;
+    return Action::None;
+  };
+  handlers.data = [&](Conn& conn, const Bytes&, Output& out) {
+    EXPECT_EQ(conn.tls()->version, "TLSv1.2");
+    out = much;
+    return Action::None;
+  };
+  handlers.ended = [&](Conn&, Output&) {
+    ADD_FAILURE() << "it goes on";
+    return Action::None;
+  };
+  keep_end(handlers);
+  serve(handlers);
+  Client client(server_->addr());
+  ASSERT_TRUE(client.send_all("x"));
+  client.shutdown_write();
+  EXPECT_TRUE(client.receive_all() == much);
+  EXPECT_FALSE(end()) << end_.message();
 }
 
 TEST_P(TlsTest, AnEndWithoutCloseNotifyIsAnError) {
@@ -293,7 +360,13 @@ TEST_P(TlsTest, ADialOfAPlainServerIsUnreachable) {
 }
 
 TEST_P(TlsTest, ASessionIsResumed) {
-  serve(tls_events());
+  Events handlers = tls_events();
+  std::atomic<int> asked{0};
+  handlers.tls = [&](int, std::string_view) {
+    ++asked;
+    return test_tls_context();
+  };
+  serve(handlers);
   Dial how = dial_how();
   how.server_name = "localhost";
   for (std::size_t i = 1; i != 3; ++i) {
@@ -304,6 +377,7 @@ TEST_P(TlsTest, ASessionIsResumed) {
     ASSERT_TRUE(log_.wait_for("closed", i));
   }
   EXPECT_EQ(server().stats().handshakes, 4u);
+  EXPECT_EQ(asked, 2);
   EXPECT_GE(server().stats().handshakes_resumed, 2u);  // the first one, too, where another test has dialed that name
 }
 
