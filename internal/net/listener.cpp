@@ -51,11 +51,11 @@ Error ask_for_local_address(const AddressSpec& spec, int fd, int family) {
 }  // namespace
 
 Error Listener::open(const AddressSpec& spec, FileDescriptor given, int loops) {
+  proxy_ = spec.proxy;
   if (given.valid()) return open_given(spec, std::move(given));
   network_ = spec.network;
   reuse_port_ = spec.reuse_port;
   tls_ = spec.tls;
-  proxy_ = spec.proxy;
   return network_ == Network::kUnix ? open_unix(spec) : open_internet(spec, loops);
 }
 

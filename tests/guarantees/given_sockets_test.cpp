@@ -100,6 +100,19 @@ TEST_P(GivenSocketsTest, AreServedAndClosed) {
   EXPECT_FALSE(is_open(fd));
 }
 
+TEST_P(GivenSocketsTest, MayAskForAProxyHeader) {
+  Events handlers = events();
+  handlers.opened = [](Conn& conn, Output& out, Options&) {
+    out = conn.remote_addr().to_string() + "\n";
+    return Action::None;
+  };
+  TestServer server(handlers, addresses({fd_address(make_listener()) + "?proxy=v1"}));
+  ASSERT_TRUE(server.started());
+  Client client = server.connect();
+  ASSERT_TRUE(client.send_all("PROXY TCP4 192.0.2.1 192.0.2.9 1000 443\r\n"));
+  EXPECT_EQ(client.receive(15), "192.0.2.1:1000\n");
+}
+
 TEST_P(GivenSocketsTest, AddrIndexIsTheIndexInAddrs) {
   const int first = make_listener();
   const int second = make_listener();
