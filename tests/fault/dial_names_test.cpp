@@ -152,7 +152,25 @@ TEST_P(DialNamesTest, TheNextAddressIsTriedWhenOneHasFailed) {
   EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.1");
 }
 
-// The families alternate: ::1 comes before the second IPv4 address, and leads to nobody.
+// ::1 comes before the second IPv4 address, and leads to nobody.
+TEST_P(DialNamesTest, TheFamiliesAlternate) {
+  serve_with_target();
+  add("mixed.test", {.addresses = {"127.0.0.2", "127.0.0.3", "::1"}});
+  const Conn conn = server().dial(at_port("mixed.test"), how());
+  EXPECT_EQ(unreachable().code(), std::errc::connection_refused);
+  EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.3");
+}
+
+TEST_P(DialNamesTest, TheLocalAddressSaysWhichFamily) {
+  serve_with_target();
+  add("both.test", {.addresses = {"::1", "127.0.0.1"}});
+  Dial from = how();
+  from.local = "127.0.0.1";
+  const Conn conn = server().dial(at_port("both.test"), from);
+  ASSERT_TRUE(log_.wait_for("opened"));
+  EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.1");
+}
+
 TEST_P(DialNamesTest, AllOfThemFailingIsToldOnceWithTheLastError) {
   serve_with_target();
   add("none.test", {.addresses = {"127.0.0.2", "127.0.0.3", "127.0.0.4"}});

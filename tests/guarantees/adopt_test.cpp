@@ -4,9 +4,11 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/dial_fixture.hpp"
 
@@ -130,6 +132,20 @@ TEST_P(AdoptTest, WhatIsNoneIsClosed) {
   const Pair pair;
   EXPECT_EQ(handle.adopt(DetachedConn(pair.theirs)).id(), 0u);
   EXPECT_FALSE(is_open(pair.theirs));
+}
+
+TEST_P(AdoptTest, CountsForTheBalancerFromTheCallOn) {
+  Events handlers = events();
+  handlers.load_balance = LoadBalance::LeastConnections;
+  std::vector<Pair> pairs(static_cast<std::size_t>(loops()));
+  std::vector<int> chosen;
+  handlers.serving = [&](const Server& server) {
+    for (const Pair& pair : pairs) chosen.push_back(server.adopt(DetachedConn(pair.theirs)).loop_index());
+    return Action::None;
+  };
+  TestServer server(handlers, address());
+  std::ranges::sort(chosen);
+  for (int i = 0; i != loops(); ++i) EXPECT_EQ(chosen[static_cast<std::size_t>(i)], i);
 }
 
 TEST_P(AdoptTest, DuringAShutdownItIsClosed) {

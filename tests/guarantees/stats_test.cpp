@@ -164,6 +164,20 @@ TEST_P(StatsTest, OfNoSuchLoopAreZero) {
   EXPECT_EQ(Server().stats().turns, 0u);
 }
 
+TEST_P(StatsTest, WaitForNoLoop) {
+  start(events());
+  Gate busy;
+  Gate go_on;
+  const OpensAtEnd opens(go_on);
+  ASSERT_TRUE(server_->handle().post(0, [&] {
+    busy.open();
+    EXPECT_TRUE(go_on.wait());
+    return Action::None;
+  }));
+  ASSERT_TRUE(busy.wait());
+  EXPECT_GT(stats(0).turns, 0u);
+}
+
 TEST_P(StatsTest, CountTheTimersThatRan) {
   start(events());
   Counter ran;

@@ -26,6 +26,11 @@ TEST_F(LoadTest, OfNothingIsForDialing) {
   EXPECT_EQ(TlsContext().native(), nullptr);
 }
 
+TEST_F(LoadTest, AllowsNoEarlyData) {
+  const TlsContext context = loaded(server_files());
+  EXPECT_EQ(SSL_CTX_get_max_early_data(static_cast<SSL_CTX*>(context.native())), 0u);
+}
+
 TEST_F(LoadTest, NamesAFileThatIsMissing) {
   const auto missing = std::errc::no_such_file_or_directory;
   const std::string path = folder.path("none.pem");
