@@ -176,6 +176,9 @@ TEST_P(StatsTest, WaitForNoLoop) {
   }));
   ASSERT_TRUE(busy.wait());
   EXPECT_GT(stats(0).turns, 0u);
+  go_on.open();
+  server_->shutdown();
+  EXPECT_FALSE(server_->wait());
 }
 
 TEST_P(StatsTest, CountTheTimersThatRan) {
