@@ -96,8 +96,9 @@ class ServerState final : public ServerControl {
 
   /// This thread is about to call `serving`.
   void begin_serving() noexcept { serving_thread_.store(NoteQueue::this_thread(), std::memory_order_relaxed); }
-  /// `serving` has returned: no loop is to run, as it has asked for the shutdown itself, or there is no `stopping` to
-  /// call. What another thread asks for meanwhile is a shutdown like any later one.
+  /// After `serving` has returned: true if serve() returns without running a loop. It does if `serving` itself has
+  /// asked for the shutdown, or if there is no `stopping` to call. If another thread has asked, the loops run and shut
+  /// down.
   bool ended_in_serving() const noexcept { return serving_asked_.is_set() || stop_.is_set(); }
 
   /// Server::drain().
