@@ -210,6 +210,8 @@ TEST_P(OrderTest, AnyOneCallbackMayBeSetAlone) {
     client.send_all("x");
     client.shutdown_write();
     EXPECT_EQ(client.receive_all(), i == 0 ? "hello" : "");
+    // The tick is loop 0's, which may not have begun to run yet.
+    EXPECT_TRUE(calls.wait_for(before + expected[i])) << i;
     server.shutdown();
     server.wait();
     EXPECT_EQ(calls.value() - before, expected[i]) << i;
