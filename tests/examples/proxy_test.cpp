@@ -7,6 +7,7 @@
 
 #include "tests/support/dial_fixture.hpp"
 #include "tests/support/example_program.hpp"
+#include "tests/support/silent_port.hpp"
 
 namespace evio::test {
 namespace {

@@ -59,6 +59,24 @@ class DialFailureTest : public DialTest {
     }
   }
 
+  struct Failure {
+    Call call;
+    int err;
+    std::string words;
+  };
+  void expect_named(const std::string& address, const Dial& how, const std::vector<Failure>& failures) {
+    DialTest::serve();
+    std::size_t n = 0;
+    for (const Failure& failure : failures) {
+      const Injection injection([&](Invocation& made) {
+        return made.call == failure.call && (made.fd < 0 || is_socket(made.fd)) ? failure.err : 0;
+      });
+      server().dial(address, how);
+      ASSERT_TRUE(log_.wait_for("unreachable", ++n));
+      EXPECT_EQ(unreachable().message(), "dial " + address + ": " + failure.words);
+    }
+  }
+
   Counter ended_;
   std::size_t dials_ = 0;
 };
@@ -108,23 +126,11 @@ TEST_P(TlsDialFailureTest, OfAnyCallIsToldOnceAndLeavesNothing) {
 }
 
 TEST_P(TlsDialFailureTest, NamesTheCall) {
-  DialTest::serve();
-  struct Case {
-    Call call;
-    int err;
-    std::string words;
-  };
-  std::size_t n = 0;
-  for (const Case& at : {Case{Call::kSocket, ENOBUFS, "socket: No buffer space available"},
-                         Case{Call::kConnect, EADDRNOTAVAIL, "connect: Cannot assign requested address"},
-                         Case{Call::kSend, ENOBUFS, "handshake: No buffer space available"},
-                         Case{Call::kRead, ETIMEDOUT, "handshake: Connection timed out"}}) {
-    const Injection injection(
-        [&](Invocation& made) { return made.call == at.call && (made.fd < 0 || is_socket(made.fd)) ? at.err : 0; });
-    server().dial(there(), dial_how());
-    ASSERT_TRUE(log_.wait_for("unreachable", ++n));
-    EXPECT_EQ(unreachable().message(), "dial " + there() + ": " + at.words);
-  }
+  expect_named(there(), dial_how(),
+               {{Call::kSocket, ENOBUFS, "socket: No buffer space available"},
+                {Call::kConnect, EADDRNOTAVAIL, "connect: Cannot assign requested address"},
+                {Call::kSend, ENOBUFS, "handshake: No buffer space available"},
+                {Call::kRead, ETIMEDOUT, "handshake: Connection timed out"}});
 }
 
 TEST_P(DialFailureTest, OfAnyCallIsToldOnceAndLeavesNothing) {
@@ -156,22 +162,11 @@ TEST_P(DialFailureTest, OfAnyCallIsToldOnceAndLeavesNothing) {
 }
 
 TEST_P(DialFailureTest, NamesTheCall) {
-  DialTest::serve();
   const QuietListener tcp;
-  struct Case {
-    Call call;
-    int err;
-    std::string words;
-  };
-  std::size_t n = 0;
-  for (const Case& at : {Case{Call::kSocket, ENOBUFS, "socket: No buffer space available"},
-                         Case{Call::kBind, EADDRINUSE, "bind: Address already in use"},
-                         Case{Call::kConnect, EADDRNOTAVAIL, "connect: Cannot assign requested address"}}) {
-    const Injection injection([&](Invocation& made) { return made.call == at.call ? at.err : 0; });
-    server().dial(tcp.address(), {.local = "127.0.0.1"});
-    ASSERT_TRUE(log_.wait_for("unreachable", ++n));
-    EXPECT_EQ(unreachable().message(), "dial " + tcp.address() + ": " + at.words);
-  }
+  expect_named(tcp.address(), {.local = "127.0.0.1"},
+               {{Call::kSocket, ENOBUFS, "socket: No buffer space available"},
+                {Call::kBind, EADDRINUSE, "bind: Address already in use"},
+                {Call::kConnect, EADDRNOTAVAIL, "connect: Cannot assign requested address"}});
 }
 
 // The listener refuses it while it is being connected (RFC 9293, 3.10.7.3).

@@ -16,6 +16,8 @@
 
 #include "tests/support/datagram_peer.hpp"
 #include "tests/support/dial_fixture.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/silent_port.hpp"
 
 namespace {
 
@@ -202,6 +204,27 @@ TEST_P(DialSlowNamesTest, TheNextAddressIsTriedWhenOneDoesNotAnswer) {
   EXPECT_EQ(conn.remote_addr(), target.addr());
 }
 
+TEST_P(DialSlowNamesTest, EarlierAttemptsGoOnAndTheLosersAreClosed) {
+  serve();
+  std::optional<SilentPort> first;
+  std::optional<SilentPort> second;
+  do {
+    first.emplace();
+    second.emplace("127.0.0.2", first->port());
+  } while (!second->taken());
+  add("slow.test", {.addresses = {"127.0.0.1", "127.0.0.2"}});
+  const auto sockets = [] { return descriptors_of("socket:").size(); };
+  const std::size_t before = sockets();
+  const Conn conn = server().dial(dial_address(first->port(), "slow.test"), {.timeout = 0ns});
+  ASSERT_TRUE(eventually([&] { return sockets() == before + 2; })) << "two attempts";
+  EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.2");
+  first->answer();
+  ASSERT_TRUE(log_.wait_for("opened"));
+  EXPECT_EQ(conn.remote_addr().ip(), "127.0.0.1");
+  EXPECT_TRUE(eventually([&] { return sockets() == before; }))
+      << "the winner's instead of the one that answer() closes";
+}
+
 TEST_P(DialNamesTest, AHangingLookUpHoldsUpNoOtherAndNoShutdown) {
   serve_with_target();
   const auto gate = std::make_shared<Gate>();
@@ -250,6 +273,7 @@ TEST_P(DialNamesTest, ANameIsLookedUpAnewOnceNobodyWaitsForALookUpThatHangs) {
   const OpensAtEnd opens(*gate);
   add("lame.test", {.addresses = {"127.0.0.1"}, .gate = gate});
   const Conn closed = server().dial(at_port("lame.test"), how({.timeout = 0ns}));
+  EXPECT_TRUE(eventually([] { return look_ups == 1; }));
   server().dial(at_port("lame.test"), how({.timeout = 20ms}));
   EXPECT_EQ(unreachable().code(), std::errc::timed_out);
   EXPECT_TRUE(closed.close());

@@ -6,7 +6,8 @@
 #include <string>
 
 #include "tests/support/dial_fixture.hpp"
-#include "tests/support/fate.hpp"
+#include "tests/support/laden_dial.hpp"
+#include "tests/support/silent_port.hpp"
 
 namespace evio::test {
 namespace {
@@ -91,36 +92,16 @@ TEST_P(DialEndsTest, CloseAndAbortWhileItIsConnecting) {
   const SilentPort silent;
   std::size_t n = 0;
   for (const bool aborts : {false, true}) {
-    Fate posted;
-    Fate later;
-    const auto context = std::make_shared<int>(1);
-    const Conn conn = server().dial(dial_address(silent.port()), context, dial_how());
-    EXPECT_TRUE(conn.send("x"));
-    EXPECT_EQ(conn.pending(), 1u);
-    EXPECT_TRUE(eventually([&] { return conn.remote_addr().port() == silent.port(); })) << "where it is tried";
-    EXPECT_TRUE(conn.post([token = posted.token()](Conn&, Output&) {
-      token.run();
-      return Action::None;
-    }));
-    const Timer timer = conn.post_after(1h, [token = later.token()](Conn&, Output&) {
-      token.run();
-      return Action::None;
-    });
-    EXPECT_TRUE(aborts ? conn.abort() : conn.close());
-    EXPECT_FALSE(conn.send("y"));
+    LadenDial dial(server(), dial_address(silent.port()), dial_how());
+    EXPECT_TRUE(eventually([&] { return dial.conn().remote_addr().port() == silent.port(); })) << "where it is tried";
+    EXPECT_EQ(dial.conn().pending(), 1u);
+    aborts ? dial.abort() : dial.close();
     ASSERT_TRUE(log_.wait_for("unreachable", ++n));
     const Error err = unreachable();
     EXPECT_EQ(err.code(), std::errc::operation_canceled);
     EXPECT_EQ(err.message(), "dial " + dial_address(silent.port()) + ": Operation canceled");
-    EXPECT_TRUE(posted.wait_for_end());
-    EXPECT_TRUE(later.wait_for_end());
-    EXPECT_EQ(posted.runs() + later.runs(), 0u);
-    EXPECT_FALSE(timer.cancel());
-    EXPECT_TRUE(eventually([&] { return context.use_count() == 1; }));
-    EXPECT_FALSE(conn.close());
-    EXPECT_FALSE(conn.abort());
-    EXPECT_EQ(conn.pending(), 0u);
-    EXPECT_EQ(conn.remote_addr().port(), silent.port());
+    dial.expect_nothing_left();
+    EXPECT_EQ(dial.conn().remote_addr().port(), silent.port());
   }
   EXPECT_EQ(log_.all(), (EventLog::List{"unreachable", "unreachable"}));
 }

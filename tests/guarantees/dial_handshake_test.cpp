@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "tests/support/dial_fixture.hpp"
-#include "tests/support/fate.hpp"
+#include "tests/support/laden_dial.hpp"
 #include "tests/support/tls_peer.hpp"
 
 namespace evio::test {
@@ -116,9 +116,7 @@ TEST_P(DialHandshakeTest, APeerThatEndsWithinItIsUnreachable) {
       SCOPED_TRACE("at byte " + std::to_string(stop) + (then == Then::kEnds ? ", by an end" : ", by a reset"));
       says_ = stop;
       then_ = then;
-      const auto context = std::make_shared<int>(1);
-      const Conn conn = server().dial(there(), context, dial_how({.timeout = 0ns}));
-      conn.send("lost");
+      LadenDial dial(server(), there(), dial_how({.timeout = 0ns}));
       const Error err = next_unreachable();
       ++n;
       if (then == Then::kEnds) {
@@ -128,9 +126,7 @@ TEST_P(DialHandshakeTest, APeerThatEndsWithinItIsUnreachable) {
         EXPECT_EQ(err.code(), std::errc::connection_reset);
         EXPECT_EQ(err.message(), begin + "Connection reset by peer");
       }
-      EXPECT_TRUE(eventually([&] { return context.use_count() == 1; }));
-      EXPECT_EQ(conn.pending(), 0u);
-      EXPECT_FALSE(conn.send("x"));
+      dial.expect_nothing_left();
     }
   }
   expect_that_all_have_failed(n);
@@ -161,34 +157,14 @@ TEST_P(DialHandshakeTest, CloseAndAbortWithinIt) {
       SCOPED_TRACE("at byte " + std::to_string(stop) + (aborts ? ", abort" : ", close"));
       says_ = stop;
       const std::size_t before = answered_.value();
-      Fate posted;
-      Fate later;
-      const auto context = std::make_shared<int>(1);
-      const Conn conn = server().dial(there(), context, dial_how({.timeout = 0ns}));
-      EXPECT_TRUE(conn.send("x"));
-      EXPECT_TRUE(conn.post([token = posted.token()](Conn&, Output&) {
-        token.run();
-        return Action::None;
-      }));
-      const Timer timer = conn.post_after(1h, [token = later.token()](Conn&, Output&) {
-        token.run();
-        return Action::None;
-      });
+      LadenDial dial(server(), there(), dial_how({.timeout = 0ns}));
       ASSERT_TRUE(answered_.wait_for(before + 1));
-      EXPECT_EQ(conn.pending(), 1u);
-      EXPECT_TRUE(aborts ? conn.abort() : conn.close());
-      EXPECT_FALSE(conn.send("y"));
+      EXPECT_EQ(dial.conn().pending(), 1u);
+      aborts ? dial.abort() : dial.close();
       const Error err = next_unreachable();
       EXPECT_EQ(err.code(), std::errc::operation_canceled);
       EXPECT_EQ(err.message(), "dial " + there() + ": Operation canceled");
-      EXPECT_TRUE(posted.wait_for_end());
-      EXPECT_TRUE(later.wait_for_end());
-      EXPECT_EQ(posted.runs() + later.runs(), 0u);
-      EXPECT_FALSE(timer.cancel());
-      EXPECT_TRUE(eventually([&] { return context.use_count() == 1; }));
-      EXPECT_FALSE(conn.close());
-      EXPECT_FALSE(conn.abort());
-      EXPECT_EQ(conn.pending(), 0u);
+      dial.expect_nothing_left();
     }
   }
   expect_that_all_have_failed(0);

@@ -13,6 +13,7 @@
 #include "tests/support/datagram_client.hpp"
 #include "tests/support/datagram_peer.hpp"
 #include "tests/support/dial_fixture.hpp"
+#include "tests/support/silent_port.hpp"
 
 namespace evio::test {
 namespace {

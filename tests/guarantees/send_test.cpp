@@ -274,6 +274,8 @@ TEST_P(SendTest, ResultsHoldWhenThePeerEndsItsSide) {
     std::thread sender([&] {
       while (conn.send("x")) {
         if (++taken == 10) sending.open();
+        // The peer's end is read once nothing waits, which may be never for who sends faster than the peer reads.
+        while (conn.pending() > 1000) std::this_thread::yield();
       }
       sending.open();
     });

@@ -129,6 +129,7 @@ TEST_P(TickTest, ADelayBeyondTheEndOfTimeIsNoTick) {
   Client client = server.connect();
   client.send_all("ping");
   EXPECT_EQ(client.receive(4), "ping");
+  EXPECT_TRUE(ticks.wait_for(1)) << "loop 0 may begin to run later than the client's";
   server.shutdown();
   EXPECT_FALSE(server.wait());
   EXPECT_EQ(ticks.value(), 1u);

@@ -78,29 +78,4 @@ class DialTest : public ModeTest {
   std::unique_ptr<TestServer> server_;
 };
 
-/// A TCP port of 127.0.0.1 that is taken, and at which nobody listens. Thread-safety: one thread.
-class ClosedPort {
- public:
-  ClosedPort();
-  int port() const noexcept { return port_; }
-  std::string address() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
-
- protected:
-  int socket() const noexcept { return socket_.get(); }
-
- private:
-  int port_ = 0;
-  UniqueFd socket_;
-};
-
-/// One at which a connection attempt gets no answer: somebody listens, and its backlog is full. Thread-safety: one
-/// thread.
-class SilentPort : public ClosedPort {
- public:
-  SilentPort();
-
- private:
-  std::vector<UniqueFd> waiting_;
-};
-
 }  // namespace evio::test
