@@ -352,6 +352,7 @@ TEST_P(DrainTest, DatagramSocketsCloseToo) {
   EXPECT_EQ(datagrams.receive_text(), "x");
   handle().drain(1h);
   EXPECT_TRUE(eventually([&] { return !kept.send("late"); }));
+  EXPECT_TRUE(all_sleep()) << "it refuses before it closes";
   {
     Events others;
     others.data = echo;

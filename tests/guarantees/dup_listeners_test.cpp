@@ -140,9 +140,10 @@ TEST_P(DupListenersTest, NobodyIsAcceptedForTheListenerOfABusyLoop) {
     return Action::None;
   };
   TestServer server(handlers, address());
-  Client first = server.connect();
-  Client second = server.connect();
-  for (Client* const client : {&first, &second}) {
+  Client first;
+  Client second;
+  for (Client* const client : {&first, &second}) {  // one after the other: of loop 0, of loop 1
+    *client = server.connect();
     ASSERT_TRUE(client->send_all("hello"));
     EXPECT_EQ(client->receive(5), "hello");
   }
