@@ -205,6 +205,7 @@ class Stream : public Pollable,
   Step time_out(Timeout what);
   void end_by_timeout(Timeout what) noexcept;
   Step time_out_close() noexcept;
+  void count_timed_out() noexcept;
   void fail_timed_out(std::string_view which) noexcept;
   bool moved_meanwhile() noexcept;
 

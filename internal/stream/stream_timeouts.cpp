@@ -167,6 +167,7 @@ Stream::Step Stream::time_out(Timeout what) {
   }
   const Step next = call([&] {
     const Action action = host_.events_.timeout(handle(), what, host_.out_);
+    if (action == Action::Close) count_timed_out();
     if (what == Timeout::Write && action == Action::Close) {
       end_by_timeout(what);
       state_.output |= kAborted;
@@ -191,10 +192,14 @@ Stream::Step Stream::time_out_close() noexcept {
   return reset();
 }
 
-// Counted once, however many timeouts it takes.
-void Stream::fail_timed_out(std::string_view which) noexcept try {
+// Once, however many timeouts it takes.
+void Stream::count_timed_out() noexcept {
   if (!timed_out_) host_.figures_.timed_out.add(1);
   timed_out_ = true;
+}
+
+void Stream::fail_timed_out(std::string_view which) noexcept try {
+  count_timed_out();
   if (has_failed()) return;
   const auto code = std::make_error_code(std::errc::timed_out);
   fail(Error(code, describe() + ": " + std::string(which) + ": " + code.message()));

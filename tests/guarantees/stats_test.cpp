@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/fixture.hpp"
 #include "tests/support/handlers.hpp"
@@ -195,6 +196,72 @@ TEST_P(StatsTest, CountTheTimersThatRan) {
   ASSERT_TRUE(ran.wait_for(5));
   EXPECT_EQ(stats(loops() - 1).timers, 5u);
   EXPECT_EQ(stats().timers, 5u);
+}
+
+TEST_P(StatsTest, TellWhomATimeoutHasClosed) {
+  using std::chrono::milliseconds;
+  struct Case {
+    const char* what;
+    Options options;
+    bool has_deadline;
+    bool closes;                  // at once, with output that is not read
+    std::vector<Action> answers;  // of `timeout`, which is unset without any
+    std::uint64_t timers, aborted;
+  };
+  const Options idle{.idle_timeout = milliseconds(1)};
+  const Options write{.write_timeout = milliseconds(1)};
+  for (const Case& each : {
+           Case{"idle", idle, false, false, {}, 1, 0},
+           Case{"idle, asked", idle, false, false, {Action::None, Action::Close}, 2, 0},
+           Case{"write", write, false, false, {}, 1, 1},
+           Case{"write, asked", write, false, false, {Action::None, Action::Close}, 2, 1},
+           Case{"deadline", {}, true, false, {}, 1, 0},
+           Case{"deadline, asked", {}, true, false, {Action::Close}, 1, 0},
+           Case{"close", {}, false, true, {}, 0, 1},
+       }) {
+    SCOPED_TRACE(each.what);
+    Events handlers = events();
+    handlers.close_timeout = milliseconds(1);
+    handlers.opened = [&](Conn& conn, Output& out, Options& opts) {
+      opts = each.options;
+      if (each.aborted != 0) out = std::string(8'000'000, 'x');
+      if (each.has_deadline) conn.expires_after(milliseconds(1));
+      return each.closes ? Action::Close : Action::None;
+    };
+    std::size_t n = 0;
+    if (!each.answers.empty()) {
+      handlers.timeout = [&](Conn&, Timeout, Output&) {
+        EXPECT_EQ(stats().timed_out, 0u);
+        return n < each.answers.size() ? each.answers[n++] : Action::None;
+      };
+    }
+    const std::size_t closed = closed_.value();
+    start(handlers);
+    Client client(server_->addr(), {.receive_buffer = 65'536});
+    ASSERT_TRUE(closed_.wait_for(closed + 1));
+    EXPECT_EQ(stats().timed_out, 1u);
+    EXPECT_EQ(stats().timers, each.timers);
+    EXPECT_EQ(stats().aborted, each.aborted);
+    server_.reset();
+  }
+}
+
+TEST_P(StatsTest, CountNotesAndWhatAnotherThreadWakes) {
+  start(events());
+  const int loop = loops() - 1;
+  ASSERT_TRUE(all_sleep());
+  const Stats before = stats(loop);
+  for (std::uint64_t n = 1; n != 4; ++n) {
+    Gate ran;
+    ASSERT_TRUE(server_->handle().post(loop, [&] {
+      EXPECT_EQ(stats(loop).notes, before.notes + n);
+      ran.open();
+      return Action::None;
+    }));
+    ASSERT_TRUE(ran.wait());
+    ASSERT_TRUE(all_sleep());
+    EXPECT_EQ(stats(loop).wake_ups, before.wake_ups + n);
+  }
 }
 
 TEST_P(StatsTest, TellWhatWasAbortedTimedOutAndRefused) {

@@ -3,11 +3,14 @@
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "evio/tls.hpp"
 #include "tests/support/certificates.hpp"
@@ -16,6 +19,8 @@
 
 namespace evio::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 class TlsTest : public DialTest {
  protected:
@@ -441,6 +446,43 @@ TEST_P(TlsTurnTest, AFloodOfHandshakesLetsEverybodyHaveATurnInBetween) {
   for (std::size_t i = 150; i != 300; ++i) {
     const bool next_eight = turns[i] != turns[i - 1];
     EXPECT_GE(turns[i] - turns[i - 1], next_eight ? least : 0) << "step " << i;
+  }
+}
+
+// Though a record that has come in part brings no input.
+TEST_P(TlsTest, AnyByteOfARecordKeepsAConnectionFromBeingIdle) {
+  static constexpr auto kIdle = 500ms;
+  Events handlers = tls_events();
+  handlers.opened = [](Conn&, Output&, Options& opts) {
+    opts.idle_timeout = kIdle;
+    return Action::None;
+  };
+  handlers.timeout = [this](Conn&, Timeout, Output&) {
+    log_.add("timeout");
+    return Action::Close;
+  };
+  serve(handlers);
+  Client::speak_tls(false);
+  for (int tries = 0; tries != 5; ++tries) {
+    Client client(server_->addr());
+    ASSERT_NE(TlsWire::connect(client.fd()), nullptr);
+    const std::size_t before = log_.count("timeout");
+    const std::string record = std::string("\x17\x03\x03\x01\x00", 5) + std::string(100, 'r');  // 156 bytes are missing
+    const auto began = std::chrono::steady_clock::now();
+    auto last = began;
+    std::chrono::nanoseconds longest{0};
+    for (std::size_t i = 0; i != record.size() && last - began < 3 * kIdle; ++i) {
+      ASSERT_TRUE(client.send_all({&record[i], 1}));
+      const auto now = std::chrono::steady_clock::now();
+      longest = std::max(longest, std::chrono::nanoseconds(now - last));
+      last = now;
+      std::this_thread::sleep_for(20ms);  // the trickle itself
+    }
+    if (longest >= kIdle / 2) continue;  // the machine has kept this thread from sending
+    EXPECT_GE(last - began, 2 * kIdle);
+    EXPECT_EQ(log_.count("timeout"), before);
+    EXPECT_TRUE(log_.wait_for("timeout", before + 1));
+    return;
   }
 }
 
