@@ -69,7 +69,7 @@ class Bytes {
   /// A copy of the bytes.
   std::string str() const { return std::string(view()); }
 
-  /// At most n bytes from pos on. Shares the storage, and so keeps all of it alive. A pos or n past the end is cut.
+  /// At most n bytes from pos on. Shares the storage, and so keeps all of it alive. pos and n are clamped to the end.
   Bytes substr(std::size_t pos, std::size_t n = npos) const noexcept;
   /// Drops the first n bytes from this range; all of them if there are fewer. The storage does not change.
   void remove_prefix(std::size_t n) noexcept;

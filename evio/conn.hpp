@@ -49,7 +49,8 @@ class Conn {
   /// Does not close the connection.
   ~Conn();
 
-  /// The index, in serve()'s address list, of the address that accepted this connection.
+  /// The index, in Server::addrs(), of the listener that accepted this connection or received this datagram; -1 if the
+  /// connection was dialed or adopted.
   int addr_index() const noexcept;
   /// The address of this end: the connection's own, not the listener's. For a datagram, the address it was sent to.
   Addr local_addr() const;
@@ -76,13 +77,14 @@ class Conn {
   /// May be called from any thread; runs no callback inline, so the caller may hold locks.
   bool wake() const;
 
-  /// Queues a copy of x for sending; the queue is unbounded. `data` is not called for it.
+  /// Queues a copy of x for sending. Only Options::max_pending limits the queue. `data` is not called for it.
   ///
   /// Sends to one connection are ordered across threads: if one call returns before another begins, its bytes go first.
   /// They also go before the output of any callback that is called later. If this is called from a callback on the
   /// connection's own loop, x goes before that callback's `out`.
   ///
-  /// Returns false, and sends nothing, if the connection is closing or closed, or if there is no memory for x.
+  /// Returns false, and sends nothing, if the connection is closing or closed, after close_write(), if pending() would
+  /// exceed Options::max_pending, or if there is no memory for x.
   /// May be called from any thread; runs no callback inline, so the caller may hold locks.
   ///
   /// On a datagram's Conn it sends x to that peer at once, as one datagram. Returns false if that fails, or once the
@@ -99,14 +101,17 @@ class Conn {
   /// The same as send(std::string_view), but large Bytes are taken over, not copied.
   bool send(Bytes&& x) const { return send_bytes(std::move(x)); }
 
-  /// Closes the connection once all its output has been sent, as Action::Close does. A peer that does not read can
-  /// delay that. `data` is not called any more. Returns false if the connection is already closing or closed.
+  /// Closes the connection once all its output has been sent, as Action::Close does. A slow peer delays that; one that
+  /// takes nothing for Events::close_timeout, or Options::write_timeout if that is shorter, is reset, and `closed` gets
+  /// std::errc::timed_out. `data` is not called any more. On a connection that is still being dialed, it cancels the
+  /// attempt and drops what was sent and posted: `unreachable` gets std::errc::operation_canceled.
+  /// Returns false if the connection is already closing or closed.
   /// May be called from any thread; runs no callback inline, so the caller may hold locks.
   bool close() const;
 
   /// Ends the connection at once: drops pending output and resets it (SO_LINGER, socket(7)); a unix socket, which has
-  /// no reset, is closed. `closed` gets std::errc::operation_canceled. Also works on a connection that is closing,
-  /// until `closed` is called.
+  /// no reset, is closed. `closed` gets std::errc::operation_canceled, or `unreachable` if it is still being dialed.
+  /// Also works on a connection that is closing, until `closed` is called.
   bool abort() const;
 
   /// From now on no input is read, the peer's end of stream included, until resume(). A `data` call under way, or the
@@ -124,11 +129,11 @@ class Conn {
   bool close_write() const;
 
   /// Calls f on the connection's loop, as `data` would be called: f is an `Action(Conn&, Output&)`, which may be
-  /// move-only. What the caller sent before leaves before the output of f, and what it sends afterwards leaves behind
-  /// it; except that in a callback of this connection everything that callback sends, and its `out`, leave first. f
-  /// runs even if close() or Server::shutdown() is called afterwards. If the connection ends before that otherwise, f
-  /// is destroyed on its loop without having run.
-  /// Returns false, and destroys f, if the connection is closing or closed, or if there is no memory.
+  /// move-only. Data that the caller sent earlier precedes the output of f, and data that it sends later follows it. If
+  /// a callback of this connection calls post(), all that this callback sends, and its `out`, precede the output of f.
+  /// f runs even if close() or Server::shutdown() is called afterwards. If the connection ends first for any other
+  /// reason, f is destroyed on its loop without having run. Returns false, and destroys f, if the connection is closing
+  /// or closed, or if there is no memory.
   template <class F>
   bool post(F f) const;
   /// Calls f as post() does, once `delay` has passed: never early. Functions that are due are called in the order of

@@ -9,8 +9,8 @@ namespace evio {
 
 /// How Server::dial() connects. Thread-safety: a plain value.
 struct Dial {
-  /// How long the look-up of the name, the connection and the TLS handshake may take together. 0 or less means as long
-  /// as they do.
+  /// How long the look-up of the name, the connection and the TLS handshake may take together. 0 or less means no
+  /// limit.
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);
   /// The loop of the connection, 0 to num_loops - 1. With -1, a dial in a callback stays on that callback's loop, and
   /// any other goes where Events::load_balance says.

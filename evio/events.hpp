@@ -29,7 +29,8 @@ enum class LoadBalance {
   Random,            ///< Evenly distributed at random; with reuseport, as the kernel distributes them.
   RoundRobin,        ///< Connection i, counted from 0, goes to loop i mod N.
   LeastConnections,  ///< A loop with the fewest connections.
-  SourceAddrHash,    ///< The same loop for every connection of one peer IP address; for unix sockets as RoundRobin.
+  SourceAddrHash,    ///< The same loop for every connection of one peer IP address, a proxy's own if `?proxy` is set;
+                     ///< for unix sockets as RoundRobin.
 };
 
 /// Why `timeout` is called.
@@ -43,8 +44,8 @@ enum class Timeout {
 enum class Notice {
   AcceptFailed,     ///< accept(2) failed for want of descriptors or memory: the listener pauses.
   Rejected,         ///< A connection was refused by a limit or by `accepting`.
-  HandshakeFailed,  ///< A handshake was refused, garbled or late.
-  DatagramFailed,   ///< An answer to a datagram could not be sent.
+  HandshakeFailed,  ///< The TLS handshake or PROXY header of an accepted connection was refused, garbled or late.
+  DatagramFailed,   ///< The system refused a datagram: an answer, or one of a dialed UDP socket.
   SlowCallback,     ///< A callback took longer than Events::slow_callback.
 };
 
@@ -61,14 +62,17 @@ struct Options {
   /// If greater than 0, `timeout` is called with Timeout::Write after output has waited, or has been unacknowledged,
   /// for so long without progress.
   std::chrono::nanoseconds write_timeout{0};
-  /// `congested` is called when Conn::pending() has come above this many bytes.
+  /// `congested` is called when Conn::pending() is above this many bytes after the loop has tried to write them; with
+  /// 0, whenever output has to wait.
   std::size_t high_water = 0;
-  /// `drained` is called when Conn::pending() is back at this many bytes or below.
+  /// After `congested`, `drained` is called when Conn::pending() is back at this many bytes or below; with 0, when
+  /// nothing is pending. More than high_water counts as high_water.
   std::size_t low_water = 0;
-  /// If greater than 0, a send() that would bring Conn::pending() above this many bytes is refused, whole.
+  /// If greater than 0, a send() that would bring Conn::pending() above this many bytes is refused, whole. The `out` of
+  /// a callback is always accepted.
   std::size_t max_pending = 0;
-  /// If true, input is read while output is pending: who sets it bounds the output by `congested`, Conn::pause() and
-  /// max_pending. If false, a peer that does not read is not read either.
+  /// If true, input is read while output is pending. The program must then bound its output itself: by `congested`,
+  /// Conn::pause() and max_pending. If false, a peer that does not read is not read either.
   bool read_while_pending = false;
   /// If true, the peer's end of stream calls `ended` and does not close the connection.
   bool half_open = false;
@@ -101,8 +105,8 @@ struct Events {
   /// Called once, when every address is being listened on, on the thread that called serve(). No other callback runs
   /// until it has returned. Shutdown makes serve() return at once.
   std::function<Action(const Server& server)> serving = nullptr;
-  /// Called first for each connection, on its loop, once it has been accepted. `out` is sent and `opts` are applied
-  /// after it returns.
+  /// Called first for each connection, on its loop, once it has been accepted, dialed or adopted, and its PROXY header
+  /// and TLS handshake are done. `out` is sent and `opts` are applied after it returns.
   std::function<Action(Conn& conn, Output& out, Options& opts)> opened = nullptr;
   /// Called last for each connection, on its loop, when it has closed. `err` is set unless one side closed it normally.
   /// Shutdown is the only action with an effect. During a shutdown it is called for every open connection. Data it
@@ -129,19 +133,21 @@ struct Events {
   /// How long the peer of an accepted connection may take for what precedes `opened`: a PROXY header, a TLS handshake.
   /// Then the connection is reset, with a notice. 0 or less means for ever.
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);
-  /// If greater than 0, a callback that takes longer is told of by `notice`, and so is a function passed to post() or
+  /// If greater than 0, a callback that takes longer is reported to `notice`, and so is a function passed to post() or
   /// post_after(). Not `serving`, which runs before the loops do, and `notice` itself.
   std::chrono::nanoseconds slow_callback{0};
   /// If greater than 0, how many accepted connections may be open at once, on all loops together. Each counts from when
   /// it is accepted until `closed` or `detached` has returned. Further ones wait in the listener's backlog (listen(2)),
   /// and the next is accepted as soon as one of the others has ended; listeners where connections wait take turns.
   int max_connections = 0;
-  /// If greater than 0, how many of them may come from one IPv4 address, or from one /64 of IPv6. Further ones are
-  /// reset, without a callback. Unix sockets are exempt.
+  /// If greater than 0, how many of them may come from one IPv4 address, or from one /64 of IPv6; behind a proxy, the
+  /// address in the PROXY header counts. Further ones are reset, with Notice::Rejected and no other callback. Unix
+  /// sockets are exempt.
   int max_per_ip = 0;
   /// Called for each connection that is accepted, before anything else, on any loop's thread. `addr_index` is the
-  /// listener's place in Server::addrs(), `remote` the peer. False resets the connection, and no other callback is
-  /// called for it. Do not block here: this delays every connection behind it.
+  /// listener's place in Server::addrs(), `remote` the peer: the proxy itself where a PROXY header is to come. False
+  /// resets the connection, with Notice::Rejected and no other callback. Do not block here: this delays every
+  /// connection behind it.
   std::function<bool(int addr_index, const Addr& remote)> accepting = nullptr;
   /// Called once for each TLS handshake of an accepted connection, after `accepting` and before `opened`, on any loop's
   /// thread: returns the certificate and the rules for it. `server_name` is what the client asks for (RFC 6066), in
@@ -164,13 +170,13 @@ struct Events {
   /// the call and the address: "dial tcp://127.0.0.1:1: connect: Connection refused". It is
   /// std::errc::operation_canceled after Conn::close(), Conn::abort(), or during a shutdown, timed_out after
   /// Dial::timeout, invalid_argument for an argument that cannot be used. No other callback is called for that
-  /// connection. If this is not set, it is just over.
+  /// connection. If this is not set, the failure is not reported.
   std::function<void(Conn& conn, const Error& err)> unreachable = nullptr;
   /// Called once, on loop 0, when a shutdown begins, unless `serving` has asked for it. What it sends to connections
   /// still leaves (with a drain_timeout of 0 it is tried once), and what it posts still runs.
   std::function<void(const Server& server)> stopping = nullptr;
-  /// Called when something is worth knowing that no other callback tells of, on any loop's thread: for each kind and
-  /// loop once a second at most. The message then says how many were left out.
+  /// Reports what no other callback reports, on any loop's thread, at most once a second for each kind and loop. The
+  /// message then says how many were left out.
   std::function<void(Notice what, const Error& err)> notice = nullptr;
 };
 

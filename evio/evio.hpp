@@ -69,8 +69,8 @@ namespace evio {
 /// Returns an Error that names the address, and leaves nothing behind, if an address is invalid or cannot be listened
 /// on, or if there is none. Returns an Error if a loop cannot be set up or its thread cannot be started: each loop
 /// takes a thread and two descriptors. No descriptor that serve() makes is 0, 1 or 2, even if a standard stream is
-/// closed. Rethrows what `serving`, `closed`, `detached`, `pre_write` or `tick` threw, after everything has been
-/// closed.
+/// closed. After everything has been closed, rethrows the first exception that has left a callback, or a function
+/// passed to Server::post(), except those that only close their connection: see Events.
 [[nodiscard]] Error serve(Events events, std::span<const std::string> addrs);
 
 /// The same for addresses passed one by one: strings, views or literals.

@@ -77,8 +77,8 @@ class Server {
     return post_task_after(loop, delay, internal::make_timed<internal::LoopTaskOf, internal::LoopTask>(std::move(f)));
   }
 
-  /// Connects to `addr`: tcp, tcp4, tcp6, tls, tls4, tls6, udp, udp4, udp6 or unix, as serve() takes them, but with a
-  /// host that may be a name, and without options. An empty host is this machine. Returns at once; then, never within
+  /// Connects to `addr`: tcp, tcp4, tcp6, tls, tls4, tls6, udp, udp4, udp6 or unix, written as for serve(), but with a
+  /// port from 1 to 65535 and without options. An empty host is this machine. Returns at once; then, never within
   /// this call, Events::opened is called on the connection's loop, and the life of any connection begins; or else
   /// Events::unreachable is called. Calls of send(), post() and close_write() before that wait, and take effect
   /// after what `opened` adds. Conn::close() and Conn::abort() cancel the attempt and drop them. Conn::addr_index()

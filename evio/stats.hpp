@@ -8,10 +8,10 @@ namespace evio {
 /// What one loop, or all loops of a server, have done so far: see Server::stats(). Each figure is counted before the
 /// callback that tells of it, by the loop that serves the connection. All but the last two only rise.
 struct Stats {
-  std::uint64_t accepted = 0;       ///< Connections accepted and opened; not those rejected.
+  std::uint64_t accepted = 0;       ///< Connections accepted or adopted, and opened; not those rejected.
   std::uint64_t dialed = 0;         ///< Outgoing connections that were opened.
   std::uint64_t unreachable = 0;    ///< Outgoing connections that were not.
-  std::uint64_t closed = 0;         ///< Connections that have ended, in whatever way; detached ones too.
+  std::uint64_t closed = 0;         ///< Opened connections that have ended, in whatever way; detached ones too.
   std::uint64_t aborted = 0;        ///< Connections that this side has reset: abort(), timeouts, failed handshakes.
   std::uint64_t timed_out = 0;      ///< Connections that a timeout has closed, Events::close_timeout too.
   std::uint64_t rejected = 0;       ///< Connections refused by a limit or by `accepting`.
@@ -35,7 +35,7 @@ struct Stats {
   std::uint64_t handshakes_resumed = 0;  ///< Those of them that resumed a session.
   std::uint64_t handshakes_failed = 0;   ///< Handshakes and PROXY headers that were refused, garbled or late.
 
-  std::size_t connections = 0;  ///< Connections that there are now, from accept on: in a handshake, too.
+  std::size_t connections = 0;  ///< Connections that there are now: from accept on, or once a dial is open.
   std::size_t pending = 0;      ///< Bytes that wait now because their sockets are full.
 };
 

@@ -16,13 +16,13 @@ class TlsState;
 
 /// What a TlsContext is made of. Thread-safety: a plain value.
 struct TlsFiles {
-  /// PEM file of the certificate chain, the own certificate first. Empty, as `key` is: a context for dialing only,
+  /// PEM file of the certificate chain, the leaf certificate first. Empty, as `key` is: a context for dialing only,
   /// without a certificate of its own.
   std::string certificate = {};
   /// PEM file of its key. Empty: it is looked for in `certificate`.
   std::string key = {};
-  /// PEM file of the authorities to verify peers with. Empty: the system's for a dial, none for a listener. Where there
-  /// is a certificate, the first dial reads the system's, which takes a loop tens of milliseconds.
+  /// PEM file of the authorities to verify peers with. Empty: the system's for a dial, none for a listener. If
+  /// `certificate` is set, the first dial reads the system's, which keeps its loop for tens of milliseconds.
   std::string ca = {};
   /// Listener: a client without a certificate that `ca` has signed gets no connection.
   bool require_client = false;
@@ -70,10 +70,10 @@ struct TlsInfo {
   std::string version;                  ///< "TLSv1.2" or "TLSv1.3".
   std::string cipher;                   ///< As OpenSSL names it: "TLS_AES_256_GCM_SHA384".
   std::string alpn;                     ///< The application protocol; empty: none.
-  std::string server_name;              ///< The name that the client asked for, in lower case; empty: none.
-  std::string peer_subject;             ///< Of the peer's certificate, as RFC 4514 writes it; empty: none.
+  std::string server_name;              ///< The name that the client has asked for, in lower case; empty: none.
+  std::string peer_subject;             ///< Of the peer's verified certificate, as RFC 4514 writes it; empty: none.
   std::vector<std::string> peer_names;  ///< Its DNS names and IP addresses; others as "email:..." and "URI:...".
-  bool resumed = false;                 ///< An earlier session goes on.
+  bool resumed = false;                 ///< An earlier session was resumed.
 };
 
 }  // namespace evio

@@ -421,6 +421,7 @@ TEST_P(TlsTurnTest, AFloodOfHandshakesLetsEverybodyHaveATurnInBetween) {
   constexpr std::size_t kClients = 900;
   std::vector<std::uint64_t> turns;  // of the steps; on the loop
   Events handlers = tls_events();
+  handlers.handshake_timeout = kPatience;  // none of them is late
   handlers.tls = [&](int, std::string_view) {
     turns.push_back(server().stats(0).turns);
     return TlsContext();  // refused: that was its one step
