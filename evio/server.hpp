@@ -97,7 +97,8 @@ class Server {
   /// because it is too long or memory is short, is lost (Notice::DatagramFailed). An ICMP error closes the connection.
   /// The flow options have no effect, and Action::Detach acts as Close.
   ///
-  /// Returns a Conn of nothing if this refers to no server, or its serve() has returned, or there is no memory.
+  /// Returns a Conn of nothing if this refers to no server, or its serve() has returned, or, in a shutdown, the loop
+  /// has ended already, or there is no memory.
   Conn dial(std::string_view addr, Dial how = {}) const { return dial_with(addr, std::move(how), nullptr); }
   /// The same; the connection has this context from the beginning.
   template <class T>

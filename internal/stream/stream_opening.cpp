@@ -97,6 +97,8 @@ void Stream::open(std::unique_ptr<TlsSession> tls) noexcept {
   addresses_known_.store(true, std::memory_order_release);
   run(Step::kOpened);
   if (is_open() && continues_) on_continue();
+  // What dialed it is gone when this turn ends. It is watched again once what was asked of it has been done.
+  if (state_.interest == kAnothers) unregister();
 }
 
 void Stream::open_adopted(FileDescriptor fd) noexcept {

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -119,6 +121,40 @@ TEST_P(DialTest, ItsOutputMayEndBeforeItIsOpened) {
   serve(handlers);
   EXPECT_EQ(heard(2), "12");
   EXPECT_TRUE(log_.wait_for("closed"));
+}
+
+// More functions than a turn calls. It is closed behind them, turns after the dial has ended.
+TEST_P(DialTest, AllFunctionsRunThoughOpenedClosesIt) {
+  constexpr std::size_t kMany = 500;
+  for (const bool throws : {false, true}) {
+    SCOPED_TRACE(throws);
+    opened_ = [throws](Conn&, Output&, Options&) {
+      if (throws) throw std::runtime_error("no");
+      return Action::Close;
+    };
+    Counter ran;
+    Counter closed;
+    Events handlers = this->handlers();
+    handlers.serving = [&ran](const Server& server) {
+      const Conn conn = server.dial(dial_address(server.addrs().at(0)), dial_how());
+      for (std::size_t i = 0; i != kMany; ++i) {
+        EXPECT_TRUE(conn.post([&ran](Conn&, Output&) {
+          ran.add();
+          return Action::None;
+        }));
+      }
+      return Action::None;
+    };
+    handlers.closed = [&](Conn& conn, const Error&) {
+      if (!conn.dialed()) return Action::None;
+      EXPECT_EQ(ran.value(), kMany);
+      closed.add();
+      return Action::None;
+    };
+    serve(handlers);
+    EXPECT_TRUE(closed.wait_for(1));
+    server_.reset();
+  }
 }
 
 // The same on the loop's own thread, where a send usually takes another way.
