@@ -153,7 +153,7 @@ bool Stream::end_by_abort() noexcept {
 
 void Stream::begin_linger() noexcept {
   enter(Stage::kLingering);
-  linger_until_ = host_.loop_.stopping() ? host_.drain_until_ : Timer::Clock::now() + host_.linger_interval_;
+  linger_until_ = Timer::Clock::now() + host_.linger_interval_;
   host_.add_lingering(*this);
 }
 

@@ -229,6 +229,19 @@ TEST_F(StreamLingerTimeoutTest, WhoAcknowledgesNothingIsReset) {
        }});
 }
 
+TEST_F(StreamLingerTimeoutTest, HoldsForWhatAShutdownCloses) {
+  drains_ = true;
+  events_.data = [](Conn&, const Bytes&, Output& out) {
+    out = std::string(300'000, 'x');
+    return Action::None;
+  };
+  run({[&] { say_and_report("x"); }, [&] { server_.shut_down(); }, [&] { EXPECT_TRUE(near_is_open()); },
+       sleep_until(60s - 1ns), [&] { EXPECT_TRUE(near_is_open()); }, sleep_until(125s),
+       [&] { EXPECT_FALSE(near_is_open()); }});
+  EXPECT_EQ(log_, (Names{"shutdown", "closed"}));
+  EXPECT_TRUE(far_was_reset());
+}
+
 TEST_F(StreamLingerTimeoutTest, WhoAcknowledgesSomeIsNotReset) {
   std::deque<Turn> turns{[&] { say_and_report("x"); }, expect_silent()};
   for (int i = 1; i <= 5; ++i) {
