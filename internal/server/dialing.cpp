@@ -39,8 +39,14 @@ auto& port_of(Address& address) noexcept {
   return address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port;
 }
 
-bool is_same(const SocketAddress& a, const SocketAddress& b) {
-  return a.family() == b.family() && port_of(a) == port_of(b) && a.to_addr(Network::kTcp) == b.to_addr(Network::kTcp);
+// Whether a socket that was connected to that address is connected to itself. Linux takes a wildcard for the address
+// that it connects from, over IPv6 for the loopback.
+bool is_own(const SocketAddress& own, const SocketAddress& to) {
+  if (own.family() != to.family() || port_of(own) != port_of(to)) return false;
+  if (to.family() == AF_INET && to.v4.sin_addr.s_addr == htonl(INADDR_ANY)) return true;
+  if (to.family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&to.v6.sin6_addr))
+    return IN6_IS_ADDR_LOOPBACK(&own.v6.sin6_addr);
+  return own.to_addr(Network::kTcp) == to.to_addr(Network::kTcp);
 }
 
 // Anybody may send to a bound datagram socket until it is connected: what has arrived by then is dropped. connect(2)
@@ -139,11 +145,18 @@ void Dialing::look_up() {
   if (err) fail(error(err, "start a thread to look up the name"));
 }
 
+// The loop was short of memory for a note: of another thread's request, or of the name's addresses.
+void Dialing::sweep() noexcept {
+  stream_->sweep();
+  if (!has_ended()) on_continue();
+}
+
 void Dialing::on_continue() noexcept {
-  if (has_ended()) return;
-  if (resolved_->error) return fail(error(resolved_->error, "resolve"));
+  const std::shared_ptr<const Resolved> answer = take_answer();
+  if (has_ended() || answer == nullptr) return;
+  if (answer->error) return fail(error(answer->error, "resolve"));
   try {
-    std::vector<SocketAddress> addresses = resolved_->addresses;
+    std::vector<SocketAddress> addresses = answer->addresses;
     for (SocketAddress& address : addresses) port_of(address) = htons(spec_.port);
     take_addresses(std::move(addresses));
   } catch (const std::bad_alloc&) {
@@ -175,7 +188,8 @@ void Dialing::try_next(TimePoint) noexcept try {
       if (has_ended() || next_timer_.armed()) return;
       continue;
     }
-    if (!has_ended() && next_ != addresses_.size()) timers.arm(next_timer_, Timer::Clock::now() + kNextAttempt);
+    if (!has_ended() && !shakes_hands_ && next_ != addresses_.size())
+      timers.arm(next_timer_, Timer::Clock::now() + kNextAttempt);
     return;
   }
   const bool waits = std::ranges::any_of(attempts_, [](const auto& attempt) { return attempt->fd.valid(); });
@@ -258,7 +272,7 @@ void Dialing::give_up_attempt(Attempt& attempt, std::error_code code, std::strin
 void Dialing::connected(FileDescriptor fd, const SocketAddress& to, bool registered) noexcept {
   SocketAddress own;
   const bool knows_own = own.read_local(fd.get());
-  if (knows_own && spec_.network == Network::kTcp && is_same(own, to)) {
+  if (knows_own && spec_.network == Network::kTcp && is_own(own, to)) {
     if (registered) dialer_.loop_.poller().remove(fd.get());
     fd.close();
     try {

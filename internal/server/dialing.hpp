@@ -40,7 +40,7 @@ class Dialing final : public NameAsker, public Recycled<Dialing>, private Openin
 
   /// Ends the dial: somebody has closed the connection, or the server shuts down.
   void cancel(TimePoint now = {}) noexcept;
-  void sweep() noexcept { stream_->sweep(); }
+  void sweep() noexcept;
   /// Its connection is about to be opened: the dial is no longer needed.
   void on_handshake_done() noexcept;
   void on_handshake_failed(const Error& err) noexcept;

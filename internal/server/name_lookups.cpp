@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <iterator>
 #include <new>
 
 namespace evio::internal {
@@ -11,15 +12,19 @@ std::error_code NameLookups::ask(const std::string& host, int family, RefPtr<Nam
   State& state = *state_;
   const std::lock_guard lock(state.mutex);
   if (state.ended) return std::make_error_code(std::errc::operation_canceled);
-  const auto [place, is_new] = state.wanted.try_emplace({host, family});
+  const Name name(host, family);
+  const auto now = std::chrono::steady_clock::now();
+  if (const std::shared_ptr<LookUp> newest = newest_of(state, name);
+      newest != nullptr && now - newest->began <= kShared) {
+    join(newest, std::move(asker));
+    return {};
+  }
+  const auto place = state.wanted.emplace(name, std::make_shared<LookUp>(LookUp{name, now, {}, {}}));
   try {
-    if (is_new) place->second = std::make_shared<LookUp>(LookUp{place->first, {}});
-    asker->look_up_ = place->second;
-    place->second->askers.push_back(std::move(asker));
-    if (!is_new) return {};
+    join(place->second, std::move(asker));
     state.waiting.push_back(place->second);
   } catch (...) {
-    if (is_new) state.wanted.erase(place);
+    state.wanted.erase(place);
     throw;
   }
   if (state.idle >= state.waiting.size()) {
@@ -33,6 +38,23 @@ std::error_code NameLookups::ask(const std::string& host, int family, RefPtr<Nam
   return err;
 }
 
+// With the lock, as what follows.
+std::shared_ptr<LookUp> NameLookups::newest_of(const State& state, const Name& name) {
+  const auto [first, last] = state.wanted.equal_range(name);
+  return first == last ? nullptr : std::prev(last)->second;  // they are in the order in which they were added
+}
+
+void NameLookups::join(const std::shared_ptr<LookUp>& look_up, RefPtr<NameAsker> asker) {
+  asker->look_up_ = look_up;
+  look_up->askers.push_back(std::move(asker));
+}
+
+void NameLookups::unlist(State& state, const LookUp& look_up) noexcept {
+  const auto [first, last] = state.wanted.equal_range(look_up.name);
+  const auto place = std::find_if(first, last, [&](const auto& entry) { return entry.second.get() == &look_up; });
+  if (place != last) state.wanted.erase(place);
+}
+
 void NameLookups::forget(NameAsker& asker) noexcept {
   const std::shared_ptr<LookUp> look_up = std::move(asker.look_up_);
   if (look_up == nullptr) return;
@@ -44,7 +66,7 @@ void NameLookups::forget(NameAsker& asker) noexcept {
   forgotten = std::move(*own);
   look_up->askers.erase(own);
   if (!look_up->askers.empty()) return;
-  state.wanted.erase(look_up->name);
+  unlist(state, *look_up);
   std::erase(state.waiting, look_up);
 }
 
@@ -78,15 +100,14 @@ void NameLookups::work(const std::shared_ptr<State>& state, Worker& self) noexce
     state->waiting.pop_front();
     self.busy = true;
     lock.unlock();
-    Resolved resolved = resolve(look_up->name);
+    look_up->resolved = resolve(look_up->name);
     lock.lock();
     if (state->ended) return;  // and nobody joins this thread
     self.busy = false;
     const Askers askers = std::move(look_up->askers);
-    // Where nobody waits for it any more, the name may be looked up anew by now.
-    if (!askers.empty()) state->wanted.erase(look_up->name);
+    unlist(*state, *look_up);
     lock.unlock();
-    answer(askers, std::move(resolved));
+    answer(look_up, askers);
     lock.lock();
   }
 }
@@ -106,20 +127,20 @@ Resolved NameLookups::resolve(const Name& name) noexcept try {
   return resolved;
 }
 
-// An asker that cannot be told, for want of memory, waits until its dial times out.
-void NameLookups::answer(const Askers& askers, Resolved resolved) noexcept try {
-  const auto shared = std::make_shared<const Resolved>(std::move(resolved));
+// It needs memory for the notes alone, and can do without that.
+void NameLookups::answer(const std::shared_ptr<LookUp>& look_up, const Askers& askers) noexcept {
   for (const RefPtr<NameAsker>& asker : askers) {
-    asker->resolved_ = shared;
+    asker->answer_ = std::shared_ptr<const Resolved>(look_up, &look_up->resolved);
+    asker->answered_.store(true, std::memory_order_release);
     asker->retain();
-    asker->queue_->post({Note::Kind::kContinue, RefPtr<NoteTarget>(asker.get())});
+    if (!asker->queue_->post({Note::Kind::kContinue, RefPtr<NoteTarget>(asker.get())}))
+      asker->queue_->post(Signal::kSweep);
   }
-} catch (const std::bad_alloc&) {
 }
 
 void NameLookups::end() noexcept {
   std::vector<std::unique_ptr<Worker>> workers;
-  std::map<Name, std::shared_ptr<LookUp>> wanted;
+  std::multimap<Name, std::shared_ptr<LookUp>> wanted;
   {
     const std::lock_guard lock(state_->mutex);
     state_->ended = true;

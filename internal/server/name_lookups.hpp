@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -25,27 +27,35 @@ struct LookUp {
   using Name = std::pair<std::string, int>;  // with the family
 
   Name name;
+  std::chrono::steady_clock::time_point began;
   std::vector<RefPtr<NameAsker>> askers;
+  Resolved resolved;  // of the thread that looks it up, then constant
 };
 
-/// Who asks for the addresses of a name. Its on_continue() is called on the loop of the queue when they are known.
-/// Thread-safety: its loop's thread.
+/// Who asks for the addresses of a name. Its on_continue() is called on the loop of the queue when they are known;
+/// where there is no memory for that note, the loop is told to sweep. Thread-safety: its loop's thread.
 class NameAsker : public NoteTarget {
  protected:
   explicit NameAsker(RefPtr<NoteQueue> queue) noexcept : queue_(std::move(queue)) {}
 
-  std::shared_ptr<const Resolved> resolved_;
+  /// Once; null before there is an answer, and afterwards.
+  std::shared_ptr<const Resolved> take_answer() noexcept {
+    // acquire: what was written before it was set.
+    return answered_.exchange(false, std::memory_order_acquire) ? std::move(answer_) : nullptr;
+  }
 
  private:
   friend class NameLookups;
   const RefPtr<NoteQueue> queue_;
   std::shared_ptr<LookUp> look_up_;
+  std::shared_ptr<const Resolved> answer_;  // to be taken once answered_
+  std::atomic<bool> answered_{false};
 };
 
 /// Looks up names, on threads of its own: getaddrinfo(3) may take as long as it likes. The threads are started when
-/// they are needed, and are never more than kMostThreads; those that ask for one name at a time share one look-up. So a
-/// name whose look-up hangs takes one thread, and the others go on. Once nobody waits for it any more, who asks for
-/// that name has it looked up anew.
+/// they are needed, and are never more than kMostThreads; those that ask for one name within kShared share one look-up.
+/// So a name whose look-up hangs takes a thread now and then, and the others go on. Who asks for that name later, or
+/// once nobody waits for it any more, has it looked up anew.
 ///
 /// At the end nobody waits for a look-up that is under way: its thread ends by itself, and touches only what it shares
 /// with this object. Thread-safety: any thread.
@@ -54,6 +64,8 @@ class NameLookups {
   static constexpr std::size_t kMostThreads = 256;
   /// So many wait for the next name; others end when they have nothing to do.
   static constexpr std::size_t kMostIdle = 16;
+  /// No longer: what hung before may have an answer now.
+  static constexpr std::chrono::seconds kShared{2};
 
   NameLookups() : state_(std::make_shared<State>()) {}
   ~NameLookups() { end(); }
@@ -78,8 +90,8 @@ class NameLookups {
   struct State {
     std::mutex mutex;
     std::condition_variable changed;
-    std::map<Name, std::shared_ptr<LookUp>> wanted;  // those that somebody waits for
-    std::deque<std::shared_ptr<LookUp>> waiting;     // those of them that no thread has begun
+    std::multimap<Name, std::shared_ptr<LookUp>> wanted;  // those that somebody waits for
+    std::deque<std::shared_ptr<LookUp>> waiting;          // those of them that no thread has begun
     std::vector<std::unique_ptr<Worker>> workers;
     std::size_t idle = 0;
     bool ended = false;
@@ -87,7 +99,10 @@ class NameLookups {
 
   static void work(const std::shared_ptr<State>& state, Worker& self) noexcept;
   static Resolved resolve(const Name& name) noexcept;
-  static void answer(const Askers& askers, Resolved resolved) noexcept;
+  static void answer(const std::shared_ptr<LookUp>& look_up, const Askers& askers) noexcept;
+  static std::shared_ptr<LookUp> newest_of(const State& state, const Name& name);
+  static void join(const std::shared_ptr<LookUp>& look_up, RefPtr<NameAsker> asker);
+  static void unlist(State& state, const LookUp& look_up) noexcept;
   static void leave(State& state, Worker& self) noexcept;
   std::error_code add_worker() noexcept;
 

@@ -223,9 +223,13 @@ TEST_P(DialEndsTest, AConnectionToItselfIsRefused) {
   serve();
   const ClosedPort closed;
   const std::string at = "127.0.0.1:" + std::to_string(closed.port());
-  server().dial(dial_address(closed.port()), dial_how({.local = at}));
-  const Error err = unreachable();
-  EXPECT_EQ(err.code(), std::errc::connection_refused) << err.message();
+  std::size_t n = 0;
+  for (const char* const host : {"127.0.0.1", "0.0.0.0"}) {
+    server().dial(dial_address(closed.port(), host), dial_how({.local = at}));
+    ASSERT_TRUE(log_.wait_for("unreachable", ++n)) << host;
+    const Error err = unreachable();
+    EXPECT_EQ(err.code(), std::errc::connection_refused) << err.message();
+  }
 }
 
 TEST_P(DialEndsTest, ComesFromTheLocalAddress) {
