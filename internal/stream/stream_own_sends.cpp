@@ -63,7 +63,7 @@ bool Stream::add_own_bytes(Request* request, std::size_t bytes) noexcept {
     if (sent_.first == 0 && !is_unopened() && !add_to_outbox({})) throw std::bad_alloc();
     const bool own_callback = in_own_callback();
     take_others(own_callback);
-    // Another thread has ended the output meanwhile, and that is among what was taken: nothing may stand behind it.
+    // Another thread may have ended the output since the caller looked: no bytes may be queued behind that.
     if (requests_.refuses_output()) {
       pending_bytes_.remove(bytes);
       return false;

@@ -54,7 +54,7 @@ static void be_late(unsigned one_in) {
 }
 
 /* The definition that this one hides. Threads may look for it at once: they find the same. */
-#define HIDDEN(name) (((__typeof__(&name))dlsym(RTLD_NEXT, #name)))
+#define HIDDEN(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 #define LATE(type, name, parameters, arguments, one_in) \
   type name parameters {                                \
