@@ -196,9 +196,12 @@ TEST_P(TlsTest, APeerThatSaysNothingIsResetInTime) {
   EXPECT_EQ(client.error(), std::errc::connection_reset);
   EXPECT_EQ(first_notice().code(), std::errc::timed_out);
   Client::speak_tls(true);
-  Client next(server_->addr());
-  ASSERT_TRUE(next.send_all("x"));
-  EXPECT_EQ(next.receive(1), "x");
+  EXPECT_TRUE(eventually([&] {  // not at once where the machine is too busy for a handshake in that time
+    Client::Tuning tuning;
+    tuning.may_be_refused = true;
+    Client next(server_->addr(), tuning);
+    return next.send_all("x") && next.receive(1) == "x";
+  }));
 }
 
 TEST_P(TlsTest, AHandshakeTakesAPlace) {
@@ -464,7 +467,8 @@ TEST_P(TlsTest, AnyByteOfARecordKeepsAConnectionFromBeingIdle) {
   };
   serve(handlers);
   Client::speak_tls(false);
-  for (int tries = 0; tries != 5; ++tries) {
+  int refuted = 0;
+  for (int tries = 0; tries != 5 && refuted != 2; ++tries) {
     Client client(server_->addr());
     ASSERT_NE(TlsWire::connect(client.fd()), nullptr);
     const std::size_t before = log_.count("timeout");
@@ -473,18 +477,23 @@ TEST_P(TlsTest, AnyByteOfARecordKeepsAConnectionFromBeingIdle) {
     auto last = began;
     std::chrono::nanoseconds longest{0};
     for (std::size_t i = 0; i != record.size() && last - began < 3 * kIdle; ++i) {
-      ASSERT_TRUE(client.send_all({&record[i], 1}));
+      if (!client.send_all({&record[i], 1})) break;
       const auto now = std::chrono::steady_clock::now();
       longest = std::max(longest, std::chrono::nanoseconds(now - last));
       last = now;
       std::this_thread::sleep_for(20ms);  // the trickle itself
     }
+    const bool open = log_.count("timeout") == before;
+    longest = std::max(longest, std::chrono::nanoseconds(std::chrono::steady_clock::now() - last));
+    ASSERT_TRUE(log_.wait_for("timeout", before + 1));
     if (longest >= kIdle / 2) continue;  // the machine has kept this thread from sending
-    EXPECT_GE(last - began, 2 * kIdle);
-    EXPECT_EQ(log_.count("timeout"), before);
-    EXPECT_TRUE(log_.wait_for("timeout", before + 1));
-    return;
+    if (open) {
+      EXPECT_GE(last - began, 2 * kIdle);
+      return;
+    }
+    ++refuted;  // or it has kept the loop from reading, which no two tries meet
   }
+  EXPECT_LT(refuted, 2) << "closed while its bytes came";
 }
 
 TEST_P(TlsTest, AProxyHeaderComesFirst) {
