@@ -165,10 +165,14 @@ Error Engine::run() {
   } catch (const std::bad_alloc&) {
     return cannot_start(starting, std::make_error_code(std::errc::not_enough_memory));
   }
-  if (!serving()) return {};
-  threads.go();
-  workers_.front()->run();
-  threads.join();
+  if (serving()) {
+    threads.go();
+    workers_.front()->run();
+    threads.join();
+  } else {
+    server_->end();
+    for (const auto& worker : workers_) worker->end_unrun();
+  }
   server_->rethrow();
   return {};
 }

@@ -20,9 +20,9 @@ Worker::Worker(int index, std::unique_ptr<Poller> poller, const Events& events, 
       handshakes_(loop_, server, events),
       dialer_(loop_, server, handshakes_) {}
 
-// Of a loop that never ran, what was posted ends here.
+// Where serve() failed, no loop ran.
 Worker::~Worker() {
-  loop_.close();
+  end_unrun();
   loop_.timers().disarm(tick_timer_);
   loop_.timers().disarm(shutdown_timer_);
   loop_.timers().disarm(drain_timer_);

@@ -40,6 +40,9 @@ class Worker final : public LoopHandler {
   /// Runs until the server has shut down and everything is closed.
   void run() noexcept;
 
+  /// Instead of run(): what was posted ends here.
+  void end_unrun() noexcept { loop_.close(); }
+
  private:
   void on_shutdown() noexcept override;
   void on_stopping() noexcept override;

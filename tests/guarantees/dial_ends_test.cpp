@@ -142,6 +142,24 @@ TEST_P(DialEndsTest, AtTheShutdown) {
   EXPECT_EQ(Server().dial("tcp://127.0.0.1:1").id(), 0u) << "of no server";
 }
 
+TEST_P(DialEndsTest, WhatUnreachableThrowsComesOutOfServeThoughNoLoopHasRun) {
+  Events handlers = this->handlers();
+  handlers.serving = [](const Server& server) {
+    EXPECT_TRUE(server.dial(dial_address(server.addrs().at(0)), dial_how()).dialed());
+    return Action::Shutdown;
+  };
+  handlers.unreachable = [](Conn&, const Error& err) {
+    EXPECT_EQ(err.code(), std::errc::operation_canceled) << err.message();
+    throw std::runtime_error("no good");
+  };
+  try {
+    const Error err = evio::serve(handlers, address());
+    ADD_FAILURE() << err.message();
+  } catch (const std::runtime_error& e) {
+    EXPECT_STREQ(e.what(), "no good");
+  }
+}
+
 // A program that dials again whenever it was unreachable does not keep a server that shuts down.
 TEST_P(DialEndsTest, DialingAgainDoesNotHoldUpAShutdown) {
   Events handlers = this->handlers();
