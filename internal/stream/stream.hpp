@@ -262,6 +262,7 @@ class Stream : public Pollable,
   bool notify_loop(Requests::Added added) noexcept;
   bool post_note(Note::Kind kind) noexcept;
   bool refuse_send() noexcept;
+  bool take_back(std::size_t bytes) noexcept;
   bool send_here(Bytes bytes) noexcept;
   [[gnu::noinline]] bool copy_here(std::string_view bytes) noexcept;
   [[gnu::noinline, gnu::flatten]] bool copy_from_elsewhere(std::string_view bytes) noexcept;

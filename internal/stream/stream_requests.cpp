@@ -35,7 +35,14 @@ bool Stream::add_bytes(Request* request, std::size_t bytes) noexcept {
   }
   if (notify_loop(requests_.send(request))) [[likely]]
     return true;
+  return take_back(bytes);
+}
+
+// They were not added. The loop may have seen them pending, though, and held back `drained`: it looks again. Always
+// false.
+bool Stream::take_back(std::size_t bytes) noexcept {
   pending_bytes_.release(bytes);
+  if (!is_closing() && !post_note(Note::Kind::kRequest)) queue().post(Signal::kSweep);
   return false;
 }
 
@@ -62,8 +69,7 @@ bool Stream::copy_from_elsewhere(std::string_view bytes) noexcept try {
     return refuse_send();
   if (notify_loop(RecentSends::send(requests_, bytes, queue().blocks()))) [[likely]]
     return true;
-  pending_bytes_.release(bytes.size());
-  return false;
+  return take_back(bytes.size());
 } catch (const std::bad_alloc&) {
   return false;
 }
@@ -99,8 +105,8 @@ void Stream::bring_up_behind() noexcept {
   }
   if (!is_open()) return;
   if (requested_.empty() && !wake_due_ && !is_closing()) [[likely]] {
-    if (state_.interest != Interest::kRead || tls_) [[unlikely]]
-      finish_requests();  // resume() may have been called
+    if (state_.interest != Interest::kRead || (state_.output & kCongested) != 0 || tls_) [[unlikely]]
+      finish_requests();  // resume() may have been called, or a send taken back
     return;
   }
   if (!requested_.empty() || !is_closing()) return continue_next_turn();
