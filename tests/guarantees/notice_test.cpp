@@ -77,6 +77,18 @@ TEST_P(NoticeTest, ARejectedConnectionIsCountedAndTold) {
   EXPECT_NE(messages().front().find("accepting returned false"), std::string::npos) << messages().front();
 }
 
+// Both kinds are of one loop, and of one connection.
+TEST_P(NoticeTest, OneKindDoesNotHoldBackAnother) {
+  Events handlers = noting();
+  handlers.slow_callback = 1ns;
+  handlers.accepting = [](int, const Addr&) { return false; };
+  TestServer server(handlers, address());
+  Client client(server.addr(), {.may_be_refused = true});
+  EXPECT_TRUE(counter_.wait_for(2));
+  EXPECT_EQ(std::ranges::count(kinds(), Notice::SlowCallback), 1);
+  EXPECT_EQ(std::ranges::count(kinds(), Notice::Rejected), 1);
+}
+
 TEST_P(NoticeTest, AnExceptionOfItShutsTheServerDown) {
   Events handlers = events();
   handlers.accepting = [](int, const Addr&) { return false; };
@@ -257,6 +269,24 @@ TEST_P(SlowCallbackTest, AboutNoConnectionIsNamedWithItsLoop) {
   }
   const std::string notice = notice_about("accepting");
   EXPECT_TRUE(notice.starts_with(mode().is_tcp() ? "accepting tcp 127.0.0.1:" : "accepting unix ")) << notice;
+}
+
+TEST_P(SlowCallbackTest, UnreachableIsNamedWithItsAddress) {
+  slow_ = "unreachable";
+  Events handlers = watched();
+  Counter failed;
+  handlers.unreachable = [&](Conn&, const Error&) {
+    run("unreachable");
+    failed.add();
+  };
+  TestServer server(handlers, address());
+  const std::string nobody = "unix://" + path("nobody");
+  std::size_t dialed = 0;
+  EXPECT_TRUE(eventually([&] {
+    server.handle().dial(nobody);
+    return !failed.wait_for(++dialed) || !told("unreachable ").empty();
+  }));
+  EXPECT_NE(told("unreachable ").find("nobody: took "), std::string::npos) << told("unreachable ");
 }
 
 TEST_P(SlowCallbackTest, CongestedAndDrainedAreNamedToo) {

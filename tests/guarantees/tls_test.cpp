@@ -152,6 +152,27 @@ TEST_P(TlsTest, TheContextIsChosenByAddressAndName) {
   EXPECT_EQ(asked, (std::set<std::pair<int, std::string>>{{0, ""}, {1, "localhost"}, {0, "nobody"}}));
 }
 
+// It is what a connection calls first.
+TEST_P(TlsTest, ASlowChoiceIsToldWithTheName) {
+  Events handlers = tls_events();
+  handlers.slow_callback = 1ns;
+  Gate told;
+  std::string message;
+  handlers.notice = [&](Notice what, const Error& err) {
+    const std::lock_guard lock(mutex_);
+    if (what != Notice::SlowCallback || !message.empty()) return;
+    message = err.message();
+    told.open();
+  };
+  serve(handlers);
+  Dial how = dial_how();
+  how.server_name = "localhost";
+  const Conn conn = server().dial(own_address(), how);
+  ASSERT_TRUE(told.wait());
+  const std::lock_guard lock(mutex_);
+  EXPECT_TRUE(message.starts_with("tls \"localhost\": took ")) << message;
+}
+
 TEST_P(TlsTest, AnAddressWithoutTlsIsAnError) {
   Events handlers = events();
   handlers.tls = nullptr;
