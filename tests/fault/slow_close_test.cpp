@@ -58,7 +58,7 @@ TEST_P(SlowCloseTest, DiscardsInputForASecondWhateverTheCloseTimeout) {
                         if (invocation.call == Call::kIoctl && closed.is_open()) looks.add();
                       });
   Events handlers = events();
-  handlers.close_timeout = std::chrono::milliseconds(50);
+  handlers.close_timeout = std::chrono::milliseconds(100);
   handlers.data = [](Conn&, const Bytes&, Output& out) {
     out = "bye";
     return Action::Close;
@@ -74,7 +74,7 @@ TEST_P(SlowCloseTest, DiscardsInputForASecondWhateverTheCloseTimeout) {
   EXPECT_EQ(client.receive_all(), "bye");
   EXPECT_TRUE(client.at_end());
   EXPECT_TRUE(eventually([&] { return !client.send_all("more"); })) << "it is never closed";
-  EXPECT_EQ(looks.value(), 20u);
+  EXPECT_EQ(looks.value(), 10u);
 }
 
 EVIO_INSTANTIATE(SlowCloseTest, modes_of(Network::kTcp));

@@ -221,7 +221,7 @@ TEST_P(StatsTest, TellWhomATimeoutHasClosed) {
        }) {
     SCOPED_TRACE(each.what);
     Events handlers = events();
-    handlers.close_timeout = milliseconds(1);
+    if (each.aborted != 0) handlers.close_timeout = milliseconds(1);  // else late acknowledgements might abort it
     handlers.opened = [&](Conn& conn, Output& out, Options& opts) {
       opts = each.options;
       if (each.aborted != 0) out = std::string(8'000'000, 'x');
